@@ -1,0 +1,85 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Load reads a configuration file, fills in what it leaves out, and checks it. The error names every field that is
+// wrong, and says what to write instead.
+func Load(file []byte) (*Config, error) {
+	if len(strings.TrimSpace(string(file))) == 0 {
+		return nil, fmt.Errorf("read configuration: the file is empty; it begins with %q", "apiVersion: "+APIVersion)
+	}
+	c := &Config{}
+	if err := yaml.UnmarshalStrict(file, c); err != nil {
+		return nil, fmt.Errorf("read configuration (fields are those of %s, kind %s): %w", APIVersion, Kind, err)
+	}
+	c.setDefaults()
+	if errs := c.validate(); len(errs) > 0 {
+		return nil, fmt.Errorf("check configuration: %w", errors.Join(errs...))
+	}
+	return c, nil
+}
+
+// Marshal writes the file that Load reads. The same Config always gives the same bytes.
+func (c *Config) Marshal() ([]byte, error) {
+	out := *c
+	out.APIVersion, out.Kind = APIVersion, Kind
+	b, err := yaml.Marshal(&out)
+	if err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	return b, nil
+}
+
+func (c *Config) setDefaults() {
+	if c.Hub != nil {
+		c.Hub.setDefaults()
+	} else {
+		c.setBranchDefaults()
+	}
+	orDefault(&c.PublishInterval.Duration, 500*time.Millisecond)
+	orDefault(&c.Logging.Level, LogInfo)
+	orDefault(&c.Logging.Format, LogText)
+}
+
+func (c *Config) setBranchDefaults() {
+	if c.Branch != "" {
+		orDefault(&c.Author.Name, path.Base(c.Branch))
+	}
+	if c.Author.Name != "" {
+		orDefault(&c.Author.Email, c.Author.Name+"@gitcd.invalid")
+	}
+	if c.Repository != "" {
+		orDefault(&c.HolderFile, path.Join(c.Repository, "holder"))
+	}
+	if c.Upstream != nil {
+		orDefault(&c.Upstream.MainBranch, "main")
+	}
+	orDefault(&c.Mode, ModeAvailable)
+	orDefault(&c.LeaseDuration.Duration, 15*time.Second)
+}
+
+func (h *Hub) setDefaults() {
+	orDefault(&h.MainBranch, "main")
+	orDefault(&h.GenesisBranch, "heavens/apiserver")
+	if h.Prefixes == nil {
+		h.Prefixes = []string{"heavens/", "nodes/"}
+	}
+}
+
+func orDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}

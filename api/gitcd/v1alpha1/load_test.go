@@ -1,0 +1,111 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const head = "apiVersion: gitcd.trishanku.org/v1alpha1\nkind: Config\nrepository: /r\n"
+
+const branch = head + "branch: heavens/x\nlisteners: [{url: \"unix:///run/s\"}]\n"
+
+const tlsFiles = "{certFile: /c, keyFile: /k, clientCAFile: /ca}"
+
+const hub = head + "hub: {listen: \":8443\", tls: " + tlsFiles + "}\n"
+
+func TestLoadFillsInDefaults(t *testing.T) {
+	t.Parallel()
+	got, err := Load([]byte(branch + "upstream: {url: \"https://h:8443\", caFile: /ca, certFile: /c, keyFile: /k}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		APIVersion: APIVersion, Kind: Kind, Repository: "/r", Branch: "heavens/x",
+		Author:          Author{Name: "x", Email: "x@gitcd.invalid"},
+		HolderFile:      "/r/holder",
+		Listeners:       []Listener{{URL: "unix:///run/s"}},
+		Upstream:        &Upstream{URL: "https://h:8443", MainBranch: "main", CAFile: "/ca", CertFile: "/c", KeyFile: "/k"},
+		Mode:            ModeAvailable,
+		LeaseDuration:   Duration{15 * time.Second},
+		PublishInterval: Duration{500 * time.Millisecond},
+		Logging:         Logging{Level: LogInfo, Format: LogText},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Fatal(d)
+	}
+}
+
+func TestMarshalIsWhatLoadReads(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{branch + "leaseDuration: 1m30s\ngrains: [{prefix: /a, grain: Batch}]\n", hub} {
+		c, err := Load([]byte(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := c.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Load(b)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, b)
+		}
+		if d := cmp.Diff(c, again); d != "" {
+			t.Fatal(d)
+		}
+	}
+}
+
+func TestLoadNamesFieldAndMend(t *testing.T) {
+	t.Parallel()
+	cases := []struct{ name, file, want string }{
+		{"empty", " \n", "the file is empty"},
+		{"typo", branch + "upsteam: {}\n", `unknown field "upsteam"`},
+		{"doubled field", branch + "branch: heavens/y\n", "already set"},
+		{"other version", strings.Replace(branch, "v1alpha1", "v9", 1), `apiVersion: is "gitcd.trishanku.org/v9"; this gitcd reads`},
+		{"relative repository", strings.Replace(branch, "/r", "r", 1), `repository: is "r"; write an absolute path`},
+		{"no branch", head + "listeners: [{url: \"unix:///s\"}]\n", "branch: is missing"},
+		{"branch with refs", strings.Replace(branch, "heavens/x", "refs/heads/x", 1), "leave out refs/heads/"},
+		{"branch of dots", strings.Replace(branch, "heavens/x", "a..b", 1), "not a branch's name"},
+		{"no listener", head + "branch: heavens/x\n", "listeners: is empty"},
+		{"plain text to the world", branch + "events: {listeners: [{url: \"http://0.0.0.0:1\"}]}\n", "only loopback addresses"},
+		{"https without tls", branch + "events: {listeners: [{url: \"https://0.0.0.0:1\"}]}\n", "events.listeners[0].tls: is missing"},
+		{"tls on a socket", branch + "events: {listeners: [{url: \"unix:///s\", tls: " + tlsFiles + "}]}\n", "goes with https only"},
+		{"strict and alone", branch + "mode: Strict\n", "there is no upstream"},
+		{"unknown mode", branch + "mode: Sloppy\n", "write Available or Strict"},
+		{"writes main", branch + "upstream: {url: \"https://h\", mainBranch: heavens/x, caFile: /a, certFile: /b, keyFile: /c}\n", "only the hub writes"},
+		{"upstream in plain text", branch + "upstream: {url: \"http://h\", caFile: /a, certFile: /b, keyFile: /c}\n", "its scheme must be https"},
+		{"password in url", branch + "upstream: {url: \"https://u:p@h\", caFile: /a, certFile: /b, keyFile: /c}\n", "without a user"},
+		{"genesis without ca", branch + "genesis: {readyURL: \"https://127.0.0.1/readyz\"}\n", "genesis.caFile: is missing"},
+		{"bad duration", branch + "leaseDuration: soon\n", "soon"},
+		{"grain twice", branch + "grains: [{prefix: /a, grain: Full}, {prefix: /a, grain: Local}]\n", "given in grains[0] already"},
+		{"unknown grain", branch + "grains: [{prefix: /a, grain: Coarse}]\n", "write Full, Batch or Local"},
+		{"two roles", hub + "branch: heavens/x\n", "branch: belongs to a branch's server"},
+		{"hub that nothing reaches", strings.Replace(hub, "listen: \":8443\", ", "listen: here, ", 1), "hub.listen: is \"here\"; write host:port"},
+		{"hub that receives main", strings.Replace(hub, "listen", "mainBranch: nodes/m, listen", 1), "received from nobody"},
+		{"hub without genesis", strings.Replace(hub, "listen", "prefixes: [nodes/], listen", 1), "main could never be created"},
+		{"log level", branch + "logging: {level: loud}\n", "logging.level"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := Load([]byte(c.file)); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got %v\nwant an error with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestLoadNamesAllProblemsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := Load([]byte(head))
+	if err == nil || !strings.Contains(err.Error(), "branch:") || !strings.Contains(err.Error(), "listeners:") {
+		t.Fatalf("want both branch and listeners named, got %v", err)
+	}
+}

@@ -1,0 +1,118 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ForgeType names a kind of Git host.
+// +kubebuilder:validation:Enum=None
+type ForgeType string
+
+// ForgeNone means that there is no Git host: the hub's volume is the repository.
+const ForgeNone ForgeType = "None"
+
+// Forge is the Git host that keeps the durable repository. Type decides which other member is read.
+// +union
+type Forge struct {
+	// type of the Git host. None: the volume of the cluster's hub is the repository.
+	// +unionDiscriminator
+	// +required
+	// +kubebuilder:default=None
+	Type ForgeType `json:"type,omitempty"`
+}
+
+// DeletionPolicy says what becomes of a repository whose object is deleted.
+// +kubebuilder:validation:Enum=Retain;Delete
+type DeletionPolicy string
+
+const (
+	// DeletionRetain leaves the repository and its history.
+	DeletionRetain DeletionPolicy = "Retain"
+
+	// DeletionDelete deletes the repository with its history.
+	DeletionDelete DeletionPolicy = "Delete"
+)
+
+// GitRepositorySpec is what a repository shall be.
+type GitRepositorySpec struct {
+	// clusterName names the Cluster whose history the repository keeps. It never changes.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clusterName never changes; delete the repository and create another"
+	ClusterName string `json:"clusterName,omitempty"`
+
+	// forge is the Git host. Default: none.
+	// +optional
+	// +kubebuilder:default={type: None}
+	Forge Forge `json:"forge,omitempty,omitzero"`
+
+	// deletionPolicy says what becomes of the history when this object is deleted. Default: Delete.
+	// +optional
+	// +kubebuilder:default=Delete
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// GitRepositoryStatus is what was last seen of a repository.
+type GitRepositoryStatus struct {
+	// conditions of the repository: Ready, Deleting.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=32
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// url by which Git reaches the repository at its forge. Empty without a forge.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	URL string `json:"url,omitempty"`
+
+	// observedGeneration is the generation of the spec that this status is about.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// GitRepository is the durable home of a headless cluster's history.
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=gitrepositories,shortName=hrepo,scope=Namespaced,categories=cluster-api;headless
+// +kubebuilder:metadata:annotations="clusterctl.cluster.x-k8s.io/skip-crd-name-preflight-check="
+// +kubebuilder:storageversion
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Cluster",type="string",JSONPath=".spec.clusterName",description="Cluster whose history is kept"
+// +kubebuilder:printcolumn:name="Forge",type="string",JSONPath=".spec.forge.type",description="Kind of Git host"
+// +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="The repository can be used"
+// +kubebuilder:printcolumn:name="URL",type="string",JSONPath=".status.url",priority=1
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp"
+// +kubebuilder:printcolumn:name="Message",type="string",JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+type GitRepository struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the repository shall be.
+	// +required
+	Spec GitRepositorySpec `json:"spec,omitempty,omitzero"`
+
+	// status is what was last seen of it.
+	// +optional
+	Status GitRepositoryStatus `json:"status,omitempty,omitzero"`
+}
+
+// GitRepositoryList is a list of repositories.
+// +kubebuilder:object:root=true
+type GitRepositoryList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// items of the list.
+	Items []GitRepository `json:"items"`
+}
+
+// GetConditions returns the conditions of the repository.
+func (r *GitRepository) GetConditions() []metav1.Condition { return r.Status.Conditions }
+
+// SetConditions replaces the conditions of the repository.
+func (r *GitRepository) SetConditions(c []metav1.Condition) { r.Status.Conditions = c }
