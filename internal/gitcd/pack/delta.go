@@ -1,0 +1,163 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pack
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Edit replaces Cut bytes of a base at At by Insert.
+type Edit struct {
+	At, Cut int
+	Insert  []byte
+}
+
+// EditDelta returns the delta that makes these edits, ordered and not
+// overlapping, to a base of this size: copy, insert, copy.
+func EditDelta(baseSize int, edits ...Edit) []byte {
+	target := baseSize
+	for _, e := range edits {
+		target += len(e.Insert) - e.Cut
+	}
+	delta := appendSize(appendSize(make([]byte, 0, 64), baseSize), target)
+	at := 0
+	for _, e := range edits {
+		delta = appendCopy(delta, at, e.At-at)
+		delta = appendInsert(delta, e.Insert)
+		at = e.At + e.Cut
+	}
+	return appendCopy(delta, at, baseSize-at)
+}
+
+// Delta returns a delta from base to target that copies what both begin and
+// end with: the best there is for one edit, and never wrong.
+func Delta(base, target []byte) []byte {
+	head := 0
+	for head < min(len(base), len(target)) && base[head] == target[head] {
+		head++
+	}
+	tail := 0
+	for tail < min(len(base), len(target))-head && base[len(base)-1-tail] == target[len(target)-1-tail] {
+		tail++
+	}
+	return EditDelta(len(base), Edit{At: head, Cut: len(base) - head - tail, Insert: target[head : len(target)-tail]})
+}
+
+func appendSize(dst []byte, n int) []byte { return binary.AppendUvarint(dst, uint64(n)) } //nolint:gosec // a size is not negative
+
+const (
+	maxCopy   = 0xffffff
+	maxInsert = 0x7f
+)
+
+func appendCopy(dst []byte, at, n int) []byte {
+	for n > 0 {
+		size := min(n, maxCopy)
+		op := len(dst)
+		dst = append(dst, 0x80)
+		for i := range 4 {
+			if c := byte(at >> (8 * i)); c != 0 {
+				dst = append(dst, c)
+				dst[op] |= 1 << i
+			}
+		}
+		for i := range 3 {
+			if c := byte(size >> (8 * i)); c != 0 && size != 0x10000 { // 0x10000 is what no size bytes mean
+				dst = append(dst, c)
+				dst[op] |= 0x10 << i
+			}
+		}
+		at += size
+		n -= size
+	}
+	return dst
+}
+
+func appendInsert(dst, data []byte) []byte {
+	for len(data) > 0 {
+		n := min(len(data), maxInsert)
+		dst = append(dst, byte(n))
+		dst = append(dst, data[:n]...)
+		data = data[n:]
+	}
+	return dst
+}
+
+// DeltaSizes returns the sizes of the base and of the target that a delta announces.
+func DeltaSizes(delta []byte) (base, target int64, err error) {
+	base, target, _, err = parseSizes(delta)
+	return base, target, err
+}
+
+func parseSizes(delta []byte) (base, target int64, ops []byte, err error) {
+	b, n := binary.Uvarint(delta)
+	if n <= 0 || b > 1<<40 {
+		return 0, 0, nil, fmt.Errorf("delta's base size: %w", ErrCorrupt)
+	}
+	t, m := binary.Uvarint(delta[n:])
+	if m <= 0 || t > 1<<40 {
+		return 0, 0, nil, fmt.Errorf("delta's target size: %w", ErrCorrupt)
+	}
+	return int64(b), int64(t), delta[n+m:], nil
+}
+
+// ApplyDelta returns what a delta makes of its base. The target is no larger
+// than the delta says, and the caller bounds that (DeltaSizes).
+func ApplyDelta(base, delta []byte) ([]byte, error) {
+	baseSize, size, ops, err := parseSizes(delta)
+	if err != nil {
+		return nil, err
+	}
+	if baseSize != int64(len(base)) {
+		return nil, fmt.Errorf("delta is for a base of %d bytes, not %d: %w", baseSize, len(base), ErrCorrupt)
+	}
+	out := make([]byte, 0, size)
+	for len(ops) > 0 {
+		var part []byte
+		if part, ops, err = deltaOp(base, ops); err != nil {
+			return nil, err
+		}
+		if int64(len(out)+len(part)) > size {
+			return nil, fmt.Errorf("delta makes more than its %d bytes: %w", size, ErrCorrupt)
+		}
+		out = append(out, part...)
+	}
+	if int64(len(out)) != size {
+		return nil, fmt.Errorf("delta makes %d bytes, not %d: %w", len(out), size, ErrCorrupt)
+	}
+	return out, nil
+}
+
+// deltaOp returns the bytes that the first operation yields, and the operations behind it.
+func deltaOp(base, ops []byte) (part, rest []byte, err error) {
+	op := ops[0]
+	ops = ops[1:]
+	if op&0x80 == 0 {
+		n := int(op)
+		if n == 0 || n > len(ops) {
+			return nil, nil, fmt.Errorf("delta's insert of %d bytes: %w", n, ErrCorrupt)
+		}
+		return ops[:n], ops[n:], nil
+	}
+	var args [7]byte
+	for i := range args {
+		if op&(1<<i) == 0 {
+			continue
+		}
+		if len(ops) == 0 {
+			return nil, nil, fmt.Errorf("delta's copy is cut short: %w", ErrCorrupt)
+		}
+		args[i], ops = ops[0], ops[1:]
+	}
+	at := int(args[0]) | int(args[1])<<8 | int(args[2])<<16 | int(args[3])<<24
+	n := int(args[4]) | int(args[5])<<8 | int(args[6])<<16
+	if n == 0 {
+		n = 0x10000
+	}
+	if at+n > len(base) {
+		return nil, nil, fmt.Errorf("delta copies bytes %d to %d of a base of %d: %w", at, at+n, len(base), ErrCorrupt)
+	}
+	return base[at : at+n], ops, nil
+}

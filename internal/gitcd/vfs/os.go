@@ -1,0 +1,117 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// OS is the operating system's file system.
+type OS struct{}
+
+var _ FS = OS{}
+
+type osFile struct{ *os.File }
+
+// Size returns the length.
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// Sync writes content and length to the disk; times may lag behind.
+func (f osFile) Sync() error {
+	for {
+		//nolint:gosec // a file descriptor fits
+		if err := unix.Fdatasync(int(f.Fd())); !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("fdatasync "+f.Name(), err)
+		}
+	}
+}
+
+// Open opens a file.
+func (OS) Open(name string, mode Mode) (File, error) {
+	flag := os.O_RDWR | os.O_CREATE
+	switch mode {
+	case Read:
+		flag = os.O_RDONLY
+	case Create:
+		flag |= os.O_EXCL
+	case Write, Lock:
+	}
+	f, err := os.OpenFile(name, flag, 0o644) //nolint:gosec // a repository may be read by others
+	if err != nil {
+		return nil, err
+	}
+	if mode != Lock {
+		return osFile{f}, nil
+	}
+	//nolint:gosec // a file descriptor fits
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		holder, readErr := os.ReadFile(name)
+		err = errors.Join(err, f.Close(), readErr)
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, &LockedError{Name: name, Holder: strings.TrimSpace(string(holder))}
+		}
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	return osFile{f}, nil
+}
+
+// Rename moves a file.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove removes a file.
+func (OS) Remove(name string) error { return os.Remove(name) }
+
+// List returns what is in a directory.
+func (OS) List(dir string) ([]Entry, error) {
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Entry, 0, len(names))
+	for _, n := range names {
+		info, err := n.Info()
+		if errors.Is(err, os.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Entry{Name: n.Name(), Dir: n.IsDir(), Size: info.Size()})
+	}
+	return out, nil
+}
+
+// MakeDir makes a directory.
+func (OS) MakeDir(dir string) error {
+	return os.MkdirAll(dir, 0o755) //nolint:gosec // a repository may be read by others
+}
+
+// SyncDir syncs a directory.
+func (OS) SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Process names this process and its host, for lock files.
+func Process() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "an unnamed host"
+	}
+	return fmt.Sprintf("pid %d on %s", os.Getpid(), host)
+}
