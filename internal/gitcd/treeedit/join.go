@@ -1,0 +1,310 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package treeedit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
+)
+
+// Walk yields every key of a tree with the id of its blob, in the order of the tree.
+func Walk(ctx context.Context, r Reader, root gitobj.ID, yield func(key string, blob gitobj.ID) error) error {
+	never := func([]gitobj.ID) bool { return false }
+	return Join(ctx, r, []gitobj.ID{root}, never, func(key string, ids []gitobj.ID) error {
+		return yield(key, ids[0])
+	})
+}
+
+// Diff yields the keys whose blobs differ between two trees; a zero id means
+// that the key is not there. Equal sub-trees are not read.
+func Diff(ctx context.Context, r Reader, a, b gitobj.ID, yield func(key string, a, b gitobj.ID) error) error {
+	equal := func(ids []gitobj.ID) bool { return ids[0] == ids[1] }
+	return Join(ctx, r, []gitobj.ID{a, b}, equal, func(key string, ids []gitobj.ID) error {
+		return yield(key, ids[0], ids[1])
+	})
+}
+
+// Join walks several trees at once and yields the ids of each key's blobs, one
+// for each tree, zero where the key is not there. What skip says of a key's
+// blobs, or of a name's sub-directories, is passed over; it may look only at
+// which of the ids are equal or zero. The order is a function of the trees, but
+// not that of the keys. The ids are valid until yield returns.
+func Join(ctx context.Context, r Reader, roots []gitobj.ID, skip func(ids []gitobj.ID) bool, yield func(key string, ids []gitobj.ID) error) error {
+	if skip(roots) {
+		return nil
+	}
+	j := joiner{r: r, skip: skip, yield: yield, width: len(roots)}
+	return j.ids(ctx, nil, roots)
+}
+
+type joiner struct {
+	r     Reader
+	skip  func([]gitobj.ID) bool
+	yield func(string, []gitobj.ID) error
+	width int // how many trees are walked
+}
+
+// odd is a name that some trees have as a file and others not, so that it may
+// be a directory there.
+type odd struct{ files, dirs []gitobj.ID }
+
+func (j *joiner) ids(ctx context.Context, path []string, ids []gitobj.ID) error {
+	contents := make([][]byte, j.width)
+	for i, id := range ids {
+		data, err := readTree(j.r, id)
+		if err != nil {
+			return fmt.Errorf("directory %q: %w", strings.Join(path, "/"), err)
+		}
+		contents[i] = data
+	}
+	return j.contents(ctx, path, contents)
+}
+
+// contents walks the encoded trees of one directory.
+func (j *joiner) contents(ctx context.Context, path []string, contents [][]byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	level := level{path: path, cursors: make([]cursor, j.width), ids: make([]gitobj.ID, j.width), odds: make(map[string]*odd)}
+	for i, data := range contents {
+		var err error
+		if level.cursors[i], err = newCursor(data); err != nil {
+			return fmt.Errorf("directory %q: %w", strings.Join(path, "/"), err)
+		}
+	}
+	for {
+		if err := j.run(&level); err != nil {
+			return fmt.Errorf("directory %q: %w", strings.Join(path, "/"), err)
+		}
+		next := level.next()
+		if next == nil {
+			break
+		}
+		if err := j.entry(ctx, &level, *next); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(level.odds)) {
+		if err := j.odd(ctx, path, name, level.odds[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry takes the entry that is next in order from all trees that have it.
+func (j *joiner) entry(ctx context.Context, l *level, next cursor) error {
+	have, err := l.take(next)
+	if err != nil {
+		return fmt.Errorf("directory %q: %w", strings.Join(l.path, "/"), err)
+	}
+	all := have == j.width
+	if l.twice(&next, all) {
+		return errTwice(l.path, next.name)
+	}
+	switch {
+	case !all && string(next.name) != layout.Self:
+		l.keep(string(next.name), next.dir)
+		return nil
+	case j.skip(l.ids):
+		return nil
+	case next.dir:
+		return j.ids(ctx, append(l.path, string(next.name)), slices.Clone(l.ids))
+	default:
+		return j.file(l.path, string(next.name), l.ids)
+	}
+}
+
+// run passes over the entries that come next and are the same in all trees, if
+// they are to be skipped. Only the first tree's are looked at one by one.
+func (j *joiner) run(l *level) error {
+	first := &l.cursors[0]
+	same := len(first.data) - first.at
+	for _, c := range l.cursors[1:] {
+		same = common(first.data[first.at:first.at+same], c.data[c.at:])
+	}
+	if j.width == 1 || first.done() || first.next-first.at > same {
+		return nil
+	}
+	for i := range l.ids {
+		l.ids[i] = first.id()
+	}
+	if !j.skip(l.ids) {
+		return nil
+	}
+	from := first.at
+	for end := from + same; !first.done() && first.next <= end; {
+		if l.twice(first, true) {
+			return errTwice(l.path, first.name)
+		}
+		if err := first.advance(); err != nil {
+			return err
+		}
+	}
+	for i := range l.cursors[1:] {
+		c := &l.cursors[i+1]
+		c.at += first.at - from
+		if err := c.read(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// common returns how many bytes two slices have in common at their beginnings.
+func common(a, b []byte) int {
+	n := min(len(a), len(b))
+	at := 0
+	for block := 64; at < n; block = min(2*block, 4096) {
+		end := min(at+block, n)
+		if !bytes.Equal(a[at:end], b[at:end]) {
+			break
+		}
+		at = end
+	}
+	for at < n && a[at] == b[at] {
+		at++
+	}
+	return at
+}
+
+// level is one directory on the way through several trees.
+type level struct {
+	path    []string
+	cursors []cursor
+	ids     []gitobj.ID // of the current entry in each tree
+
+	odds  map[string]*odd
+	files [][]byte // files that all trees have, each the beginning of the one after it and of the current name
+}
+
+// next returns a cursor whose entry is the next in order, nil at the end.
+func (l *level) next() *cursor {
+	var next *cursor
+	for i := range l.cursors {
+		c := &l.cursors[i]
+		if !c.done() && (next == nil || order(c.name, c.dir, next.name, next.dir) < 0) {
+			next = c
+		}
+	}
+	return next
+}
+
+// take moves every cursor that stands on the entry past it, and returns how many did.
+func (l *level) take(next cursor) (have int, err error) {
+	for i := range l.cursors {
+		c := &l.cursors[i]
+		l.ids[i] = gitobj.Zero
+		if c.done() || c.dir != next.dir || !bytes.Equal(c.name, next.name) {
+			continue
+		}
+		if err := checkMode(c); err != nil {
+			return 0, err
+		}
+		l.ids[i] = c.id()
+		have++
+		if err := c.advance(); err != nil {
+			return 0, err
+		}
+	}
+	return have, nil
+}
+
+// twice says whether some tree has the name as a file and as a directory. All
+// entries that sort between the two begin with the name, so few files are kept.
+func (l *level) twice(next *cursor, all bool) bool {
+	for len(l.files) > 0 && !bytes.HasPrefix(next.name, l.files[len(l.files)-1]) {
+		l.files = l.files[:len(l.files)-1]
+	}
+	if !next.dir {
+		if all {
+			l.files = append(l.files, next.name)
+		}
+		return false
+	}
+	if n := len(l.files); n > 0 && len(l.files[n-1]) == len(next.name) {
+		return true
+	}
+	return all && l.odds[string(next.name)] != nil
+}
+
+func errTwice(path []string, name []byte) error {
+	return fmt.Errorf("%q is both a file and a directory: %w", strings.Join(append(slices.Clone(path), string(name)), "/"), gitobj.ErrMalformed)
+}
+
+// keep sets a name aside that not all trees have in this form.
+func (l *level) keep(name string, dir bool) {
+	o := l.odds[name]
+	if o == nil {
+		o = new(odd)
+		l.odds[name] = o
+	}
+	if dir {
+		o.dirs = slices.Clone(l.ids)
+	} else {
+		o.files = slices.Clone(l.ids)
+	}
+}
+
+// odd takes a name that not all trees have in the same form.
+func (j *joiner) odd(ctx context.Context, path []string, name string, o *odd) error {
+	if o.dirs == nil {
+		if j.skip(o.files) {
+			return nil
+		}
+		return j.file(path, name, o.files)
+	}
+	path = append(path, name)
+	if o.files == nil {
+		if j.skip(o.dirs) {
+			return nil
+		}
+		return j.ids(ctx, path, o.dirs)
+	}
+	contents := make([][]byte, j.width)
+	for i := range contents {
+		switch file, sub := o.files[i], o.dirs[i]; {
+		case !file.IsZero() && !sub.IsZero():
+			return errTwice(path[:len(path)-1], []byte(name))
+		case !file.IsZero():
+			contents[i] = fileEntry(layout.Self, file) // a file is a directory that holds its value only
+		default:
+			data, err := readTree(j.r, sub)
+			if err != nil {
+				return fmt.Errorf("directory %q: %w", strings.Join(path, "/"), err)
+			}
+			contents[i] = data
+		}
+	}
+	return j.contents(ctx, path, contents)
+}
+
+// file yields one key.
+func (j *joiner) file(path []string, name string, ids []gitobj.ID) error {
+	if name != layout.Self {
+		path = append(path, name)
+	}
+	key, err := layout.Join(path)
+	if err != nil {
+		return fmt.Errorf("name key of %q: %w", strings.Join(path, "/"), err)
+	}
+	return j.yield(key, ids)
+}
+
+// checkMode refuses what is neither a directory nor a file with a value.
+func checkMode(c *cursor) error {
+	switch string(c.mode()) {
+	case "40000", "100644", "100755", "100664":
+		return nil
+	default:
+		return fmt.Errorf("%q has mode %s; only files and directories can be stored: %w", c.name, c.mode(), gitobj.ErrMalformed)
+	}
+}

@@ -1,0 +1,224 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package treeedit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
+)
+
+// minDelta is the size of content below which a tree is not worth a delta.
+const minDelta = 512
+
+// writer is one Write.
+type writer struct {
+	r     Reader
+	emit  func(Object) error
+	round uint64
+	kept  int
+}
+
+// child is a name in a directory that edits touch.
+type child struct {
+	name      string
+	edits     *edit
+	file, sub probe // a name lies in a tree as a file or as a directory
+}
+
+// probe is a place in an encoded tree.
+type probe struct {
+	name     string
+	dir      bool
+	at, size int       // where the entry is and how long; size 0: where it would go
+	id       gitobj.ID // what is there
+	want     []byte    // the entry to be there; none means nothing
+}
+
+// dir returns the directory that comes of applying edits to old. value is the
+// value of the key that the directory spells, if it lay as a file until now.
+func (w *writer) dir(ctx context.Context, path string, old *dir, value gitobj.ID, edits *edit) (*dir, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := w.read(old); err != nil {
+		return nil, fmt.Errorf("directory %q: %w", path, err)
+	}
+	children := childrenOf(edits)
+	probes := make([]*probe, 0, 2*len(children)+1)
+	if edits.set {
+		value = edits.blob
+	}
+	if edits.set || !value.IsZero() {
+		probes = append(probes, &probe{name: layout.Self, want: fileEntry(layout.Self, value)})
+	}
+	for i := range children {
+		probes = append(probes, &children[i].file, &children[i].sub)
+	}
+	slices.SortFunc(probes, func(a, b *probe) int { return order([]byte(a.name), a.dir, []byte(b.name), b.dir) })
+	if err := find(old.data, probes); err != nil {
+		return nil, fmt.Errorf("directory %q: %w", path, err)
+	}
+	next := &dir{read: true, children: old.children, used: w.round}
+	for i := range children {
+		if err := w.child(ctx, path, next, &children[i]); err != nil {
+			return nil, err
+		}
+	}
+	return w.finish(old, next, probes)
+}
+
+// childrenOf lists the names that edits touch, in order, so that equal edits
+// emit equal objects in equal order.
+func childrenOf(edits *edit) []child {
+	out := make([]child, 0, len(edits.below))
+	for name, below := range edits.below {
+		out = append(out, child{name: name, edits: below, file: probe{name: name}, sub: probe{name: name, dir: true}})
+	}
+	slices.SortFunc(out, func(a, b child) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
+	return out
+}
+
+// child decides what becomes of one name: a file, a directory, or nothing.
+func (w *writer) child(ctx context.Context, path string, parent *dir, c *child) error {
+	path += "/" + c.name
+	if c.file.size > 0 && c.sub.size > 0 {
+		return fmt.Errorf("%q is both a file and a directory: %w", path, gitobj.ErrMalformed)
+	}
+	if c.sub.size == 0 && len(c.edits.below) == 0 {
+		c.file.want = fileEntry(c.name, c.edits.blob)
+		return nil
+	}
+	old := parent.children[c.name]
+	if old == nil || old.id != c.sub.id {
+		old = &dir{id: c.sub.id}
+	}
+	next, err := w.dir(ctx, path, old, c.file.id, c.edits)
+	if err != nil {
+		return err
+	}
+	blob, alone, err := next.onlyValue()
+	if err != nil {
+		return fmt.Errorf("directory %q: %w", path, err)
+	}
+	if alone || len(next.data) == 0 {
+		c.file.want = fileEntry(c.name, blob)
+		w.kept -= len(next.data)
+		delete(parent.children, c.name)
+		return nil
+	}
+	if parent.children == nil {
+		parent.children = make(map[string]*dir)
+	}
+	parent.children[c.name] = next
+	c.sub.want = gitobj.AppendEntry(nil, gitobj.Entry{Mode: gitobj.ModeDir, Name: c.name, ID: next.id})
+	return nil
+}
+
+// read gets a directory's content if it is not known yet.
+func (w *writer) read(d *dir) error {
+	if d.read {
+		return nil
+	}
+	data, err := readTree(w.r, d.id)
+	if err != nil {
+		return err
+	}
+	d.data, d.read = data, true
+	w.kept += len(data)
+	return nil
+}
+
+func readTree(r Reader, id gitobj.ID) ([]byte, error) {
+	if id.IsZero() || id == EmptyTree {
+		return nil, nil
+	}
+	kind, data, err := r.Get(id)
+	if err != nil {
+		return nil, fmt.Errorf("read tree %s: %w", id, err)
+	}
+	if kind != gitobj.KindTree {
+		return nil, fmt.Errorf("read tree %s: it is a %s: %w", id, kind, gitobj.ErrMalformed)
+	}
+	return data, nil
+}
+
+// find fills in where the probes, which are in order, are.
+func find(data []byte, probes []*probe) error {
+	c, err := newCursor(data)
+	if err != nil {
+		return err
+	}
+	for _, p := range probes {
+		name, cmp := []byte(p.name), 1
+		for !c.done() {
+			if cmp = order(c.name, c.dir, name, p.dir); cmp >= 0 {
+				break
+			}
+			if err := c.advance(); err != nil {
+				return err
+			}
+		}
+		p.at = c.at
+		if !c.done() && cmp == 0 {
+			p.size, p.id = len(c.entry()), c.id()
+		}
+	}
+	return nil
+}
+
+// finish makes the new content, and emits it if it is new.
+func (w *writer) finish(old, next *dir, probes []*probe) (*dir, error) {
+	var splices []splice
+	for _, p := range probes {
+		if !bytes.Equal(old.data[p.at:p.at+p.size], p.want) {
+			splices = append(splices, splice{at: p.at, remove: p.size, insert: p.want})
+		}
+	}
+	if len(splices) == 0 && !old.id.IsZero() {
+		next.id, next.data = old.id, old.data
+		return next, nil
+	}
+	next.data = apply(old.data, splices)
+	next.id = gitobj.Hash(gitobj.KindTree, next.data)
+	w.kept += len(next.data) - len(old.data)
+	if _, alone, err := next.onlyValue(); err != nil || alone {
+		return next, err // the parent holds the value itself
+	}
+	o := Object{Kind: gitobj.KindTree, ID: next.id, Data: next.data}
+	if len(old.data) > 0 && len(next.data) >= minDelta {
+		if delta := deltaOf(len(old.data), len(next.data), splices); len(delta) < len(next.data)/2 {
+			o.Base, o.Delta = old.id, delta
+		}
+	}
+	return next, w.emit(o)
+}
+
+// onlyValue says whether a directory holds the value of the key it spells and
+// no other: then it is to be a file.
+func (d *dir) onlyValue() (gitobj.ID, bool, error) {
+	if len(d.data) == 0 {
+		return gitobj.Zero, false, nil
+	}
+	c, err := newCursor(d.data)
+	if err != nil {
+		return gitobj.Zero, false, err
+	}
+	if c.next != len(d.data) || c.dir || string(c.name) != layout.Self {
+		return gitobj.Zero, false, nil
+	}
+	return c.id(), true, nil
+}
+
+// fileEntry encodes the entry of a value; no blob is no entry.
+func fileEntry(name string, blob gitobj.ID) []byte {
+	if blob.IsZero() {
+		return nil
+	}
+	return gitobj.AppendEntry(nil, gitobj.Entry{Mode: gitobj.ModeFile, Name: name, ID: blob})
+}
