@@ -16,11 +16,5 @@
 //	A3 One word a thing. A field has the same name and meaning in every kind.
 //	A4 Contract first.   The kinds that Cluster API touches keep its contract v1beta2 and say so by a label.
 //
-// `go generate ./api` writes the deep copies and, below config/, the definitions and the manager's webhooks.
+// hack/generate.sh writes the deep copies and, below config/, the definitions, roles and webhook configurations.
 package api
-
-//go:generate ../bin/controller-gen object:headerFile=boilerplate.go.txt paths=./controlplane/... paths=./infrastructure/... paths=./bootstrap/... paths=./heaven/...
-//go:generate ../bin/controller-gen crd paths=./controlplane/... paths=./heaven/... output:crd:dir=../config/controlplane/crd/bases
-//go:generate ../bin/controller-gen crd paths=./infrastructure/... output:crd:dir=../config/infrastructure/crd/bases
-//go:generate ../bin/controller-gen crd paths=./bootstrap/... output:crd:dir=../config/bootstrap/crd/bases
-//go:generate mv ../config/controlplane/crd/bases/heaven.trishanku.org_gitrepositories.yaml ../config/infrastructure/crd/bases/

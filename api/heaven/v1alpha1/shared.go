@@ -56,9 +56,8 @@ type PersistentVolumeClaimStorage struct {
 	// +kubebuilder:validation:MaxLength=253
 	StorageClassName *string `json:"storageClassName,omitempty"`
 
-	// size is the size of the volume. It can grow where the class allows it; it never shrinks.
+	// size is the size of the volume. Default: 2Gi for a heaven, 5Gi for a hub. It can grow where the class allows it; it never shrinks.
 	// +optional
-	// +kubebuilder:default="2Gi"
 	Size resource.Quantity `json:"size,omitempty,omitzero"`
 }
 
