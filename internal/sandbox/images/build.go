@@ -1,0 +1,213 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package images
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sys/unix"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox"
+)
+
+// recipe is raised when the way images are made changes.
+const recipe = "1"
+
+// Archive is an image that was made.
+type Archive struct {
+	Ref string `json:"ref"`
+	// File is where it lies.
+	File string `json:"file"`
+	// Digest is its manifest's.
+	Digest string `json:"digest"`
+	// Inputs says what it was made of.
+	Inputs string `json:"inputs"`
+	// Fresh says that this call made it.
+	Fresh bool `json:"-"`
+}
+
+// MissingBinaryError says that an image cannot be made yet.
+type MissingBinaryError struct{ Ref, Binary string }
+
+func (e *MissingBinaryError) Error() string {
+	return fmt.Sprintf("image %s needs %s, which is not there: run `make build`", e.Ref, e.Binary)
+}
+
+// Build makes the archives of images whose inputs have changed and returns all
+// of them. Images whose binary is not there are told as MissingBinaryErrors,
+// beside the others' archives.
+func Build(ctx context.Context, c sandbox.Config, list []Image) ([]Archive, error) {
+	if err := os.MkdirAll(c.Archives(), 0o755); err != nil { //nolint:gosec // archives hold no secrets
+		return nil, fmt.Errorf("create directory of images: %w", err)
+	}
+	unlock, err := lockDir(c.Archives())
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	index, err := readIndex(c)
+	if err != nil {
+		return nil, err
+	}
+	var base v1.Layer
+	var made []Archive
+	var missing []error
+	for _, im := range list {
+		inputs, err := inputsOf(c, im)
+		if errors.Is(err, fs.ErrNotExist) {
+			missing = append(missing, &MissingBinaryError{Ref: im.Ref, Binary: c.Bin(im.Binary)})
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if a, ok := index[im.Ref]; ok && a.Inputs == inputs && isFile(a.File) {
+			made = append(made, a)
+			continue
+		}
+		if base == nil {
+			if base, err = rootfs(); err != nil {
+				return nil, err
+			}
+		}
+		a, err := make1(ctx, c, im, base, inputs)
+		if err != nil {
+			return nil, err
+		}
+		index[im.Ref] = a
+		if err := writeIndex(c, index); err != nil {
+			return nil, err
+		}
+		a.Fresh = true
+		made = append(made, a)
+	}
+	return made, errors.Join(missing...)
+}
+
+// make1 makes one image and writes its archive.
+func make1(ctx context.Context, c sandbox.Config, im Image, base v1.Layer, inputs string) (Archive, error) {
+	own, err := program(im, c.Bin(im.Binary))
+	if err != nil {
+		return Archive{}, err
+	}
+	layers := []v1.Layer{base}
+	if len(im.Machine) > 0 {
+		extra, err := borrowed(ctx, im)
+		if err != nil {
+			return Archive{}, err
+		}
+		layers = append(layers, extra)
+	}
+	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	if img, err = mutate.AppendLayers(img, append(layers, own)...); err != nil {
+		return Archive{}, fmt.Errorf("assemble %s: %w", im.Ref, err)
+	}
+	cfg, err := img.ConfigFile()
+	if err != nil {
+		return Archive{}, fmt.Errorf("read configuration of %s: %w", im.Ref, err)
+	}
+	cfg = cfg.DeepCopy()
+	cfg.OS, cfg.Architecture = "linux", runtime.GOARCH
+	cfg.Config = v1.Config{
+		Entrypoint: []string{im.Path}, Cmd: im.Arguments, User: im.User, WorkingDir: "/",
+		Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+	}
+	if img, err = mutate.ConfigFile(img, cfg); err != nil {
+		return Archive{}, fmt.Errorf("configure %s: %w", im.Ref, err)
+	}
+	digest, err := img.Digest()
+	if err != nil {
+		return Archive{}, fmt.Errorf("digest %s: %w", im.Ref, err)
+	}
+	a := Archive{Ref: im.Ref, File: filepath.Join(c.Archives(), im.archiveName()), Digest: digest.String(), Inputs: inputs}
+	return a, writeArchive(a.File, im.Ref, img)
+}
+
+// inputsOf describes what an image is made of, cheaply: sizes and times of
+// files, and the recipe.
+func inputsOf(c sandbox.Config, im Image) (string, error) {
+	s := "recipe " + recipe
+	spec, err := json.Marshal(im)
+	if err != nil {
+		return "", fmt.Errorf("describe image: %w", err)
+	}
+	s += " " + string(spec)
+	files := []string{c.Bin(im.Binary), caBundle}
+	for _, p := range im.Machine {
+		found, err := filepath.Glob(p)
+		if err != nil {
+			return "", fmt.Errorf("expand %s: %w", p, err)
+		}
+		files = append(files, found...)
+	}
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			return "", fmt.Errorf("look at %s: %w", f, err)
+		}
+		s += fmt.Sprintf("; %s %d %d", filepath.Base(f), info.Size(), info.ModTime().UnixNano())
+	}
+	return s, nil
+}
+
+func indexFile(c sandbox.Config) string { return filepath.Join(c.Archives(), "index.json") }
+
+// readIndex returns the archives that were made: reference -> archive.
+func readIndex(c sandbox.Config) (map[string]Archive, error) {
+	index := map[string]Archive{}
+	b, err := os.ReadFile(indexFile(c))
+	if errors.Is(err, fs.ErrNotExist) {
+		return index, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read index of images: %w", err)
+	}
+	if err := json.Unmarshal(b, &index); err != nil {
+		return nil, fmt.Errorf("parse %s (remove it to make all images anew): %w", indexFile(c), err)
+	}
+	return index, nil
+}
+
+func writeIndex(c sandbox.Config, index map[string]Archive) error {
+	b, err := json.MarshalIndent(index, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode index of images: %w", err)
+	}
+	next := indexFile(c) + ".next"
+	if err := os.WriteFile(next, b, 0o644); err != nil { //nolint:gosec // no secrets
+		return fmt.Errorf("write index of images: %w", err)
+	}
+	if err := os.Rename(next, indexFile(c)); err != nil {
+		return fmt.Errorf("replace index of images: %w", err)
+	}
+	return nil
+}
+
+// lockDir lets one process at a time make images in a directory.
+func lockDir(dir string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock of images: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock images: %w", err), f.Close())
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
