@@ -10,6 +10,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zlib"
 )
 
@@ -68,6 +69,13 @@ func corrupt(what string, err error) error {
 		return fmt.Errorf("%s: %w: %w", what, err, ErrCorrupt)
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// isDeflate says whether the error is about the stream rather than its source.
+func isDeflate(err error) bool {
+	var input flate.CorruptInputError
+	var internal flate.InternalError
+	return errors.As(err, &input) || errors.As(err, &internal)
 }
 
 // AppendDeflated appends data as a compressed zlib stream.
