@@ -117,9 +117,9 @@ func TestEnsureKubeconfig(t *testing.T) {
 		{"api.example.org:443", now, "the endpoint has changed from https://10.0.0.1:6443 to https://api.example.org:443", 2},
 		{"api.example.org:443", now.Add(250 * 24 * time.Hour), "less than a third of its certificate's life is left", 3},
 	} {
-		why, err := EnsureKubeconfig(t.Context(), c, blue, row.endpoint, owner, row.at)
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(why).To(Equal(row.why))
+		reason, failure := EnsureKubeconfig(t.Context(), c, blue, row.endpoint, owner, row.at)
+		g.Expect(failure).NotTo(HaveOccurred())
+		g.Expect(reason).To(Equal(row.why))
 		g.Expect(writes).To(Equal(row.writes))
 	}
 	s := get(t, c, "blue-kubeconfig")

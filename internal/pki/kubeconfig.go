@@ -34,14 +34,7 @@ func EnsureKubeconfig(ctx context.Context, c client.Client, cluster client.Objec
 	err = c.Get(ctx, client.ObjectKey{Namespace: cluster.Namespace, Name: secret.Name(cluster.Name, secret.Kubeconfig)}, have)
 	switch {
 	case apierrors.IsNotFound(err):
-		data, err := adminKubeconfig(cluster.Name, server, ca)
-		if err != nil {
-			return "", err
-		}
-		if err := c.Create(ctx, kubeconfig.GenerateSecretWithOwner(cluster, data, owner)); err != nil {
-			return "", fmt.Errorf("create kubeconfig: %w", err)
-		}
-		return "there was none yet", nil
+		return "there was none yet", createKubeconfig(ctx, c, cluster, server, owner, ca)
 	case err != nil:
 		return "", fmt.Errorf("read kubeconfig: %w", err)
 	case !ownedBy(have, owner):
@@ -61,6 +54,17 @@ func EnsureKubeconfig(ctx context.Context, c client.Client, cluster client.Objec
 		return "", fmt.Errorf("update kubeconfig: %w", err)
 	}
 	return why, nil
+}
+
+func createKubeconfig(ctx context.Context, c client.Client, cluster client.ObjectKey, server string, owner metav1.OwnerReference, ca *Authority) error {
+	data, err := adminKubeconfig(cluster.Name, server, ca)
+	if err != nil {
+		return err
+	}
+	if err := c.Create(ctx, kubeconfig.GenerateSecretWithOwner(cluster, data, owner)); err != nil {
+		return fmt.Errorf("create kubeconfig: %w", err)
+	}
+	return nil
 }
 
 func adminKubeconfig(cluster, server string, ca *Authority) ([]byte, error) {
