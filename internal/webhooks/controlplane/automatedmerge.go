@@ -60,7 +60,7 @@ func defaultMerge(m *heavenv1.AutomatedMerge) {
 
 func validateMerge(m *heavenv1.AutomatedMerge) field.ErrorList {
 	spec, branches := field.NewPath("spec"), m.Spec.Branches
-	errs := objectName(m.Name + "-hub")
+	errs := serviceName(m.Name, m.Name+"-"+heavenv1.HubComponent)
 	errs = append(errs, rules.Storage(spec.Child("storage"), m.Spec.Storage)...)
 	errs = append(errs, rules.Service(spec.Child("service"), &m.Spec.Service)...)
 	received := false

@@ -78,8 +78,10 @@ func defaultHeaven(h *heavenv1.TrishankuHeaven) {
 
 func validateHeaven(h *heavenv1.TrishankuHeaven) field.ErrorList {
 	spec, s := field.NewPath("spec"), &h.Spec
-	errs := objectName(h.Name)
-	errs = append(errs, rules.Version(spec.Child("version"), s.Version)...)
+	errs := rules.Version(spec.Child("version"), s.Version)
+	if s.APIServer.Service != nil {
+		errs = append(errs, serviceName(h.Name, h.Name)...)
+	}
 	if s.Component != nil {
 		at := spec.Child("component")
 		if want := path.Base(s.Branch); s.Component.Name != want {
@@ -99,11 +101,12 @@ func validateHeaven(h *heavenv1.TrishankuHeaven) field.ErrorList {
 	return append(errs, rules.Storage(spec.Child("storage"), s.Storage)...)
 }
 
-// objectName checks that an object's name can be a label's value and a Service's name: it becomes both.
-func objectName(name string) field.ErrorList {
-	if len(validation.IsDNS1123Label(name)) == 0 {
+// serviceName checks that what is made from an object's name can be the name of a Service.
+func serviceName(object, service string) field.ErrorList {
+	if len(validation.IsDNS1035Label(service)) == 0 {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(field.NewPath("metadata", "name"), name,
-		"becomes a label and a Service; write at most 63 small letters, digits and '-', beginning and ending with a letter or digit (a shorter Cluster name helps)")}
+	return field.ErrorList{field.Invalid(field.NewPath("metadata", "name"), object,
+		fmt.Sprintf("%s becomes the name of a Service: write small letters, digits and '-', beginning with a letter, so that it has at most %d characters (a shorter Cluster name helps)",
+			service, validation.DNS1035LabelMaxLength))}
 }

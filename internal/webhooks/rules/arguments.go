@@ -27,7 +27,7 @@ const (
 	byStorage = "the heaven's store depends on it"
 	byPKI     = "it follows from the cluster's certificates"
 	byNetwork = "write Cluster.spec.clusterNetwork"
-	byVersion = "it would take away what heavens are made of"
+	byProbes  = "probes and components of the heaven depend on it"
 )
 
 // APIServerFlags are the flags of kube-apiserver that a heaven depends on.
@@ -39,16 +39,18 @@ var APIServerFlags = Owned{Program: "kube-apiserver", flags: map[string]string{
 	"kubelet-certificate-authority": byPKI, "kubelet-client-*": byPKI,
 	"proxy-client-*": byPKI, "requestheader-*": byPKI,
 	"service-account-issuer": byHeaven, "service-account-key-file": byPKI, "service-account-signing-*": byPKI,
-	"service-cluster-ip-range": byNetwork, "egress-selector-config-file": byVersion,
+	"service-cluster-ip-range": byNetwork,
+	"anonymous-auth":           byProbes, "authentication-config": byProbes, "authorization-mode": byProbes,
+	"api-audiences": "it follows from the issuer",
 }}
 
 // ControllerManagerFlags are the flags of kube-controller-manager that a heaven depends on.
 var ControllerManagerFlags = Owned{Program: "kube-controller-manager", flags: map[string]string{
 	"kubeconfig": byHeaven, "authentication-kubeconfig": byHeaven, "authorization-kubeconfig": byHeaven, "master": byHeaven,
 	"leader-elect": "a branch has one writer: Git is the lease", "leader-elect-*": "a branch has one writer: Git is the lease",
-	"bind-address": byHeaven, "cluster-name": byHeaven,
+	"bind-address": byHeaven, "secure-port": byProbes, "cluster-name": byHeaven, "use-service-account-credentials": byHeaven,
 	"cluster-cidr": byNetwork, "service-cluster-ip-range": byNetwork,
-	"cluster-signing-cert-file": byPKI, "cluster-signing-key-file": byPKI, "root-ca-file": byPKI,
+	"cluster-signing-*": byPKI, "root-ca-file": byPKI,
 	"client-ca-file": byPKI, "requestheader-client-ca-file": byPKI, "service-account-private-key-file": byPKI,
 }}
 
@@ -56,7 +58,8 @@ var ControllerManagerFlags = Owned{Program: "kube-controller-manager", flags: ma
 var SchedulerFlags = Owned{Program: "kube-scheduler", flags: map[string]string{
 	"kubeconfig": byHeaven, "authentication-kubeconfig": byHeaven, "authorization-kubeconfig": byHeaven, "master": byHeaven,
 	"leader-elect": "a branch has one writer: Git is the lease", "leader-elect-*": "a branch has one writer: Git is the lease",
-	"bind-address": byHeaven, "client-ca-file": byPKI, "requestheader-client-ca-file": byPKI,
+	"bind-address": byHeaven, "secure-port": byProbes, "config": "its file could not be mounted",
+	"client-ca-file": byPKI, "requestheader-client-ca-file": byPKI,
 }}
 
 // KubeletFlags are the flags of the kubelet that a node depends on.
