@@ -95,7 +95,7 @@ func newRoot() *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newUp(f), newDown(f), newStatus(f), newImages(f), newSupervise(f), newProvision(f))
+	root.AddCommand(newDoctor(f), newUp(f), newDown(f), newStatus(f), newImages(f), newBuild(f), newSupervise(f), newProvision(f))
 	return root
 }
 

@@ -37,38 +37,30 @@ import (
 // system is the group of the components, beside the kubelet's kubepods.
 const system = "system"
 
-// hierarchies returns the mount points of the machine's cgroup hierarchies.
+// hierarchies returns the mount points of the machine's cgroup hierarchies. In
+// the hybrid layout runc uses the v2 hierarchy beside those of v1.
 func hierarchies() ([]string, error) {
 	b, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return nil, fmt.Errorf("read mounts: %w", err)
 	}
-	v1, v2 := parseMounts(string(b))
-	switch {
-	case len(v1) > 0: // a v2 beside v1 has no controllers: the hybrid layout
-		return v1, nil
-	case len(v2) > 0:
-		return v2, nil
-	default:
+	found := parseMounts(string(b))
+	if len(found) == 0 {
 		return nil, errors.New("no cgroup file system is mounted: mount cgroup2 on /sys/fs/cgroup")
 	}
+	return found, nil
 }
 
 // parseMounts finds the cgroup mounts in the text of /proc/self/mounts.
-func parseMounts(mounts string) (v1, v2 []string) {
+func parseMounts(mounts string) []string {
+	var found []string
 	for line := range strings.Lines(mounts) {
 		f := strings.Fields(line)
-		if len(f) < 3 || !strings.HasPrefix(f[1], "/sys/fs/cgroup") {
-			continue
-		}
-		switch f[2] {
-		case "cgroup":
-			v1 = append(v1, f[1])
-		case "cgroup2":
-			v2 = append(v2, f[1])
+		if len(f) > 2 && strings.HasPrefix(f[1], "/sys/fs/cgroup") && (f[2] == "cgroup" || f[2] == "cgroup2") {
+			found = append(found, f[1])
 		}
 	}
-	return v1, v2
+	return found
 }
 
 // Create makes the host's groups.

@@ -47,7 +47,8 @@ func components(c sandbox.Config) ([]supervisor.Component, error) {
 			Argv:  append([]string{c.Bin("kube-apiserver")}, apiServerFlags(c, nets)...),
 			Needs: []string{Store},
 			Ready: supervisor.Probe{URL: credentials.Server(nets) + "/readyz", CAFile: credentials.File(c, "ca.crt")},
-			Grace: 15 * time.Second,
+			// It stops listening at once, then waits a minute for the watches of pods that still run.
+			Grace: 4 * time.Second,
 		},
 		{
 			Name:  Controllers,

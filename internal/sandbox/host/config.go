@@ -20,6 +20,7 @@ import (
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/credentials"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/fingerprint"
 )
 
 //go:embed files
@@ -106,15 +107,15 @@ func encryptionKey(c sandbox.Config) (string, error) {
 	return key, nil
 }
 
-// revision is a digest of files that a component reads only when it starts: its
-// binary by size and time, the others by content.
+// revision is a digest of what a component reads only when it starts: its binary
+// by fingerprint, the others by content.
 func revision(binary string, paths ...string) (string, error) {
-	h := sha256.New()
-	info, err := os.Stat(binary)
+	id, err := fingerprint.Of(binary)
 	if err != nil {
 		return "", fmt.Errorf("find %s: %w", filepath.Base(binary), err)
 	}
-	_, _ = fmt.Fprintln(h, info.Size(), info.ModTime().UnixNano()) // a hash does not fail
+	h := sha256.New()
+	_, _ = fmt.Fprintln(h, id) // a hash does not fail
 	for _, p := range paths {
 		b, err := os.ReadFile(p)
 		if err != nil {

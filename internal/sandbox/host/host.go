@@ -32,6 +32,7 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/addons"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/cgroup"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/credentials"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/doctor"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/images"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/mountns"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/narrate"
@@ -80,6 +81,7 @@ func (h *Host) take(ctx context.Context, steps []step) error {
 // Up brings the host up, whatever was there of it before.
 func (h *Host) Up(ctx context.Context) error {
 	return h.take(ctx, []step{
+		{"look at the machine", "", h.examine},
 		{"look for the binaries", "", h.needBinaries},
 		{"make directories, certificates and configuration", "", h.prepare},
 		{"make images", "", h.makeImages},
@@ -93,6 +95,14 @@ func (h *Host) Up(ctx context.Context) error {
 		{"wait for CoreDNS", Kubelet, func(ctx context.Context) error { return addons.Wait(ctx, h.Kubectl(), addons.DNS) }},
 		{"wait for cert-manager", Kubelet, func(ctx context.Context) error { return addons.Wait(ctx, h.Kubectl(), addons.CertManager) }},
 	})
+}
+
+// examine asks the doctor, unless the host runs: then it takes what it asks for.
+func (h *Host) examine(ctx context.Context) error {
+	if _, ok := supervisor.Running(h.Config.Run()); ok {
+		return nil
+	}
+	return doctor.Verdict(doctor.Check(ctx, h.Config))
 }
 
 // needBinaries reports all that are missing at once.

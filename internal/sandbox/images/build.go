@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/fingerprint"
 )
 
 // recipe is raised when the way images are made changes.
@@ -135,8 +136,8 @@ func make1(ctx context.Context, c sandbox.Config, im Image, base v1.Layer, input
 	return a, writeArchive(a.File, im.Ref, img)
 }
 
-// inputsOf describes what an image is made of, cheaply: sizes and times of
-// files, and the recipe.
+// inputsOf describes what an image is made of, cheaply: fingerprints of files,
+// and the recipe.
 func inputsOf(c sandbox.Config, im Image) (string, error) {
 	s := "recipe " + recipe
 	spec, err := json.Marshal(im)
@@ -153,11 +154,11 @@ func inputsOf(c sandbox.Config, im Image) (string, error) {
 		files = append(files, found...)
 	}
 	for _, f := range files {
-		info, err := os.Stat(f)
+		id, err := fingerprint.Of(f)
 		if err != nil {
-			return "", fmt.Errorf("look at %s: %w", f, err)
+			return "", err
 		}
-		s += fmt.Sprintf("; %s %d %d", filepath.Base(f), info.Size(), info.ModTime().UnixNano())
+		s += "; " + filepath.Base(f) + " " + id
 	}
 	return s, nil
 }
