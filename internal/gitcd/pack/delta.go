@@ -104,7 +104,7 @@ func parseSizes(delta []byte) (base, target int64, ops []byte, err error) {
 }
 
 // ApplyDelta returns what a delta makes of its base. The target is no larger
-// than the delta says, and the caller bounds that (DeltaSizes).
+// than the delta says; a caller that has a bound compares it first (DeltaSizes).
 func ApplyDelta(base, delta []byte) ([]byte, error) {
 	baseSize, size, ops, err := parseSizes(delta)
 	if err != nil {
@@ -113,7 +113,7 @@ func ApplyDelta(base, delta []byte) ([]byte, error) {
 	if baseSize != int64(len(base)) {
 		return nil, fmt.Errorf("delta is for a base of %d bytes, not %d: %w", baseSize, len(base), ErrCorrupt)
 	}
-	out := make([]byte, 0, size)
+	out := make([]byte, 0, min(size, int64(len(base)+len(delta)))) // a size that lies takes no memory
 	for len(ops) > 0 {
 		var part []byte
 		if part, ops, err = deltaOp(base, ops); err != nil {
