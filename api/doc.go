@@ -17,4 +17,4 @@
 //	A4 Contract first.   The kinds that Cluster API touches keep its contract v1beta2 and say so by a label.
 //
 // hack/generate.sh writes the deep copies and, below config/, the definitions, roles and webhook configurations.
-package api
+package api //nolint:revive // everyone calls it so

@@ -4,11 +4,10 @@
 package v1alpha1
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 const head = "apiVersion: gitcd.trishanku.org/v1alpha1\nkind: Config\nrepository: /r\n"
@@ -36,8 +35,8 @@ func TestLoadFillsInDefaults(t *testing.T) {
 		PublishInterval: Duration{500 * time.Millisecond},
 		Logging:         Logging{Level: LogInfo, Format: LogText},
 	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Fatal(d)
+	if !reflect.DeepEqual(want, got) {
+		t.Fatalf("got %+v\nwant %+v", got, want)
 	}
 }
 
@@ -56,8 +55,8 @@ func TestMarshalIsWhatLoadReads(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, b)
 		}
-		if d := cmp.Diff(c, again); d != "" {
-			t.Fatal(d)
+		if !reflect.DeepEqual(c, again) {
+			t.Fatalf("got %+v\nwant %+v", again, c)
 		}
 	}
 }
@@ -66,7 +65,7 @@ func TestLoadNamesFieldAndMend(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, file, want string }{
 		{"empty", " \n", "the file is empty"},
-		{"typo", branch + "upsteam: {}\n", `unknown field "upsteam"`},
+		{"typo", branch + "upstreem: {}\n", `unknown field "upstreem"`},
 		{"doubled field", branch + "branch: heavens/y\n", "already set"},
 		{"other version", strings.Replace(branch, "v1alpha1", "v9", 1), `apiVersion: is "gitcd.trishanku.org/v9"; this gitcd reads`},
 		{"relative repository", strings.Replace(branch, "/r", "r", 1), `repository: is "r"; write an absolute path`},

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -204,12 +205,9 @@ func (p *problems) httpURL(field, value string, schemes ...string) {
 		p.add(field, "is %q; write a URL such as %s://host:port, without a user", value, schemes[0])
 		return
 	}
-	for _, s := range schemes {
-		if u.Scheme == s {
-			return
-		}
+	if !slices.Contains(schemes, u.Scheme) {
+		p.add(field, "is %q; its scheme must be %s", value, strings.Join(schemes, " or "))
 	}
-	p.add(field, "is %q; its scheme must be %s", value, strings.Join(schemes, " or "))
 }
 
 func (p *problems) listeners(field string, ls []Listener) {

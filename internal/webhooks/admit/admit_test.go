@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
@@ -83,7 +82,7 @@ func TestW1NoWayOutIsBarred(t *testing.T) {
 	t.Run("being deleted", func(t *testing.T) {
 		t.Parallel()
 		after := template("z://z")
-		after.DeletionTimestamp = ptr.To(metav1.Now())
+		after.DeletionTimestamp = new(metav1.Now())
 		if _, err := v.ValidateUpdate(request(t, after, false), template("a://a"), after); err != nil {
 			t.Fatal(err)
 		}
