@@ -1,0 +1,361 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mvcc
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
+)
+
+// writeBytes is how much the committer gathers before it appends.
+const writeBytes = 1 << 20
+
+// committer turns durable op records into commits, in order, behind the back
+// of those who wait for answers. What it does is a function of the records:
+// after a crash it does the same again. Its commits ride on later syncs, unless
+// someone asks for them with Flush.
+type committer struct {
+	store   *Store
+	backlog atomic.Int64 // transactions to be followed
+
+	queue struct {
+		sync.Mutex
+		batches []*batch
+		closed  bool
+	}
+	wake chan struct{}
+
+	published struct {
+		sync.Mutex
+		head    gitobj.ID
+		changed chan struct{} // closed when head moves
+	}
+
+	// The goroutine owns what follows.
+	session session
+	editor  *treeedit.Editor
+	head    gitobj.ID
+	tree    gitobj.ID
+	second  int64 // of the last commit: time never goes back in a history
+	at      place // of the last transaction followed
+	dirty   map[string]dirtyKey
+	full    bool // whether dirty has something of grain Full
+
+	frame   Frame // not appended yet
+	size    int
+	trees   map[gitobj.ID][]byte // in frame
+	from    gitobj.ID            // the head in the log
+	flushed bool                 // everything appended is durable
+}
+
+// verb is what happened to a key since the last commit.
+type verb uint8
+
+const (
+	created verb = iota + 1
+	updated
+	deleted
+)
+
+// dirtyKey is a change that is not committed yet.
+type dirtyKey struct {
+	verb verb
+	blob gitobj.ID
+}
+
+func newCommitter(s *Store) *committer {
+	c := &committer{store: s, wake: make(chan struct{}, 1), dirty: map[string]dirtyKey{}, trees: map[gitobj.ID][]byte{}}
+	c.published.changed = make(chan struct{})
+	return c
+}
+
+// stand puts the committer on a head.
+func (c *committer) stand(head gitobj.ID) error {
+	c.head, c.from, c.tree = head, head, gitobj.Zero
+	c.published.head = head
+	if !head.IsZero() {
+		commit, err := c.commitOf(head)
+		if err != nil {
+			return err
+		}
+		c.tree, c.second = commit.Tree, commit.Committer.When.Unix()
+	}
+	c.editor = treeedit.New(c, c.tree)
+	return nil
+}
+
+// Get reads an object, also one that is not appended yet.
+func (c *committer) Get(id gitobj.ID) (gitobj.Kind, []byte, error) {
+	if data, ok := c.trees[id]; ok {
+		return gitobj.KindTree, data, nil
+	}
+	return c.store.log.Get(id)
+}
+
+func (c *committer) commitOf(id gitobj.ID) (gitobj.Commit, error) {
+	kind, data, err := c.store.log.Get(id)
+	if err != nil {
+		return gitobj.Commit{}, fmt.Errorf("read commit: %w", err)
+	}
+	if kind != gitobj.KindCommit {
+		return gitobj.Commit{}, fmt.Errorf("read commit %s: it is a %s", id, kind)
+	}
+	return gitobj.DecodeCommit(data)
+}
+
+// follow queues a durable batch.
+func (c *committer) follow(b *batch) {
+	c.backlog.Add(int64(len(b.record.txns)))
+	c.queue.Lock()
+	defer c.queue.Unlock()
+	c.queue.batches = append(c.queue.batches, b)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close lets the committer end once its queue is empty.
+func (c *committer) close() {
+	c.queue.Lock()
+	defer c.queue.Unlock()
+	c.queue.closed = true
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *committer) take() (batches []*batch, closed bool) {
+	c.queue.Lock()
+	defer c.queue.Unlock()
+	batches, c.queue.batches = c.queue.batches, nil
+	return batches, c.queue.closed
+}
+
+func (c *committer) run() {
+	for range c.wake {
+		for {
+			batches, closed := c.take()
+			if len(batches) == 0 {
+				if closed {
+					return
+				}
+				break
+			}
+			c.work(batches)
+		}
+	}
+}
+
+// work follows batches. After an error the store has failed, and all that waits for the committer is told so.
+func (c *committer) work(batches []*batch) {
+	err := c.store.failure()
+	for _, b := range batches {
+		if err == nil {
+			err = c.batch(b)
+		}
+		if err == nil && c.size > writeBytes {
+			err = c.write(false)
+		}
+		c.backlog.Add(-int64(len(b.record.txns)))
+		for _, t := range b.tokens {
+			if err == nil {
+				err = t.reach(c, b)
+			}
+			if err != nil {
+				t.fail(err)
+			}
+		}
+	}
+	if err == nil {
+		err = c.write(false)
+	}
+	if err != nil && c.store.failure() == nil {
+		_ = c.store.fail(fmt.Errorf("commit: %w", err)) // whoever asks next gets it
+	}
+}
+
+// batch follows the transactions of one batch that were not followed before.
+func (c *committer) batch(b *batch) error {
+	if b.session != nil {
+		return c.enter(b.session)
+	}
+	for i := range b.record.txns {
+		at := place{batch: b.record.number, txn: i}
+		if !c.at.before(at) {
+			continue
+		}
+		if err := c.txn(&b.record.txns[i], b.record.time, at); err != nil {
+			return err
+		}
+		c.at = at
+	}
+	return nil
+}
+
+func (c *committer) txn(t *txnRecord, now int64, at place) error {
+	if t.flags&isMerge != 0 {
+		if err := c.commit(now, place{batch: at.batch, txn: at.txn - 1}); err != nil {
+			return err
+		}
+		return c.merge(t, now, at)
+	}
+	for i := range t.ops {
+		c.note(&t.ops[i])
+	}
+	if t.flags&endsCommit != 0 && (c.full || t.flags&takesBatched != 0) {
+		return c.commit(now, at)
+	}
+	return nil
+}
+
+// note adds a change to those to be committed.
+func (c *committer) note(o *op) {
+	if o.grain == layout.Local || (o.kind != opPut && o.kind != opDelete) {
+		return
+	}
+	c.full = c.full || o.grain == layout.Full
+	was, seen := c.dirty[o.key]
+	now := dirtyKey{verb: updated, blob: o.blob}
+	switch {
+	case o.kind == opDelete && seen && was.verb == created:
+		delete(c.dirty, o.key) // came and went
+		return
+	case o.kind == opDelete:
+		now = dirtyKey{verb: deleted}
+	case seen && was.verb == created, !seen && o.ver == 1:
+		now.verb = created
+	}
+	c.dirty[o.key] = now
+}
+
+// commit makes a commit of what is noted, if there is anything.
+func (c *committer) commit(now int64, at place) error {
+	if len(c.dirty) == 0 {
+		c.full = false
+		return nil
+	}
+	tree, err := c.edit()
+	if err != nil {
+		return err
+	}
+	c.add(tree, []gitobj.ID{c.head}, subject(c.dirty), now, at)
+	clear(c.dirty)
+	c.full = false
+	return nil
+}
+
+// edit applies what is noted to the tree.
+func (c *committer) edit() (gitobj.ID, error) {
+	ctx := context.Background()
+	for key, d := range c.dirty {
+		var err error
+		if d.verb == deleted {
+			err = c.editor.Delete(ctx, key)
+		} else {
+			err = c.editor.Set(ctx, key, d.blob)
+		}
+		if err != nil {
+			return gitobj.Zero, err
+		}
+	}
+	return c.editor.Write(ctx, func(o treeedit.Object) error {
+		c.frame.Objects = append(c.frame.Objects, Object(o))
+		c.trees[o.ID] = o.Data
+		c.size += len(o.Data)
+		return nil
+	})
+}
+
+// add puts a commit on the head.
+func (c *committer) add(tree gitobj.ID, parents []gitobj.ID, message string, now int64, at place) {
+	if parents[0].IsZero() {
+		parents = parents[1:]
+	}
+	c.second = max(c.second, now/int64(time.Second))
+	when := time.Unix(c.second, 0).UTC()
+	commit := gitobj.Commit{
+		Tree: tree, Parents: parents, Message: c.sign(message),
+		Author:    gitobj.Signature{Name: c.session.name, Email: c.session.email, When: when},
+		Committer: gitobj.Signature{Name: c.session.holder, Email: c.session.email, When: when},
+	}
+	data := commit.Encode()
+	id := gitobj.Hash(gitobj.KindCommit, data)
+	c.frame.Objects = append(c.frame.Objects, Object{Kind: gitobj.KindCommit, ID: id, Data: data})
+	c.size += len(data)
+	c.head, c.tree = id, tree
+	c.move(at)
+}
+
+// move says in the next frame how far the commits are.
+func (c *committer) move(at place) {
+	c.frame.Record = commitRecord{upTo: at, head: c.head}.encode()
+}
+
+// write appends what was made since the last write.
+func (c *committer) write(durable bool) error {
+	if c.frame.Record == nil {
+		if !durable || c.flushed {
+			return nil
+		}
+		_, err := c.store.log.Append(context.Background(), nil, true)
+		c.flushed = err == nil
+		return err
+	}
+	if c.from != c.head {
+		c.frame.Refs = []RefUpdate{{Name: c.store.o.Branch, Old: c.from, New: c.head}}
+	}
+	if _, err := c.store.log.Append(context.Background(), []Frame{c.frame}, durable); err != nil {
+		return fmt.Errorf("append commits: %w", err)
+	}
+	c.frame, c.size, c.from, c.flushed = Frame{}, 0, c.head, durable
+	clear(c.trees)
+	c.publish()
+	return nil
+}
+
+// publish makes the head known.
+func (c *committer) publish() {
+	c.published.Lock()
+	defer c.published.Unlock()
+	if c.published.head == c.head {
+		return
+	}
+	c.published.head = c.head
+	close(c.published.changed)
+	c.published.changed = make(chan struct{})
+}
+
+// enter begins a session, and commits that its writer has taken the branch.
+func (c *committer) enter(s *session) error {
+	at := place{batch: s.number}
+	if !c.at.before(at) {
+		c.session = *s
+		return nil
+	}
+	if err := c.commit(s.time, place{batch: at.batch, txn: -1}); err != nil {
+		return err
+	}
+	c.session, c.at = *s, at
+	if !s.take {
+		return nil
+	}
+	tree, err := c.editor.Write(context.Background(), func(o treeedit.Object) error {
+		c.frame.Objects = append(c.frame.Objects, Object(o))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.add(tree, []gitobj.ID{c.head}, fmt.Sprintf("take the branch for epoch %d", s.epoch), s.time, at)
+	return nil
+}

@@ -1,0 +1,98 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mvcc
+
+import "context"
+
+// Compact forgets what is older than a revision: reads and watches before it
+// fail from then on. It is durable when it returns; with physical the memory
+// is free as well. Git history is not touched.
+func (s *Store) Compact(ctx context.Context, rev int64, physical bool) (current int64, err error) {
+	t := &compactTask{rev: rev, waiter: newWaiter()}
+	if err := s.do(ctx, t, t.waiter); err != nil {
+		return 0, err
+	}
+	if t.err != nil {
+		return t.current, t.err
+	}
+	if physical {
+		s.trimming.Wait()
+	}
+	return t.current, nil
+}
+
+type compactTask struct {
+	waiter
+	rev, current int64
+	err          error
+}
+
+func (t *compactTask) perform(l *line, b *batch) {
+	t.current = l.state.rev
+	switch {
+	case t.rev <= l.state.compacted:
+		t.err = ErrCompacted
+	case t.rev > l.state.rev:
+		t.err = ErrFutureRev
+	default:
+		c := l.begin(b)
+		c.apply(op{kind: opCompact, mod: t.rev})
+		c.end()
+	}
+}
+
+// trimKeys is how many keys the line forgets in one go.
+const trimKeys = 256
+
+// trim frees, in its own goroutine, what a compaction has made unreachable. A
+// reader who is still at it finds out from the compacted revision, which moved before.
+func (s *Store) trim(held window, rev int64) {
+	s.trimming.Add(1)
+	go func() {
+		defer s.trimming.Done()
+		var gone []string
+		for n := held.first; n < held.next; n++ {
+			ev := held.at(n)
+			if ev.after.mod > rev {
+				break
+			}
+			ev.after.prev.Store(nil)
+			if ev.after.deleted {
+				gone = append(gone, ev.key)
+			}
+			if len(gone) == trimKeys {
+				s.forget(gone, rev)
+				gone = nil
+			}
+		}
+		s.forget(gone, rev)
+	}()
+}
+
+func (s *Store) forget(keys []string, rev int64) {
+	if len(keys) == 0 {
+		return
+	}
+	t := &forgetTask{waiter: newWaiter(), keys: keys, rev: rev}
+	if s.line.inbox.post(t) == nil {
+		<-t.ready
+	}
+}
+
+// forgetTask drops keys that were deleted before a compaction. Nobody can see them any more.
+type forgetTask struct {
+	waiter
+	keys []string
+	rev  int64
+}
+
+func (t *forgetTask) perform(l *line, _ *batch) { l.state.forget(t.keys, t.rev) }
+
+func (st *state) forget(keys []string, rev int64) {
+	for _, key := range keys {
+		if it, ok := st.dead.Get(item{key: key}); ok && it.head.mod <= rev {
+			st.dead.Delete(item{key: key})
+		}
+	}
+}

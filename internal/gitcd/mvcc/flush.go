@@ -1,0 +1,98 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mvcc
+
+import (
+	"context"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+)
+
+// Head returns the last commit, zero if there is none yet. It may not be
+// durable: Flush makes it so.
+func (s *Store) Head() gitobj.ID {
+	if s.committer == nil {
+		return gitobj.Zero
+	}
+	s.committer.published.Lock()
+	defer s.committer.published.Unlock()
+	return s.committer.published.head
+}
+
+// HeadChanged returns a channel that is closed when the head moves next.
+func (s *Store) HeadChanged() <-chan struct{} {
+	if s.committer == nil {
+		return nil
+	}
+	s.committer.published.Lock()
+	defer s.committer.published.Unlock()
+	return s.committer.published.changed
+}
+
+// Flush commits everything that was acknowledged, also of grain Batch, makes
+// the commits durable and returns the head.
+func (s *Store) Flush(ctx context.Context) (gitobj.ID, error) {
+	v, err := s.MergeView(ctx)
+	return v.Head, err
+}
+
+// MergeView is a commit and the keys as they are in it. A merger computes
+// against the commit and says with the revisions what it has seen.
+type MergeView struct {
+	Head     gitobj.ID
+	Revision int64
+	index    index
+}
+
+// ModRevision returns the revision that last set a key, 0 if it does not exist.
+func (v MergeView) ModRevision(key string) int64 {
+	if ver := v.index.get(key); ver != nil {
+		return ver.mod
+	}
+	return 0
+}
+
+// MergeView commits everything, as Flush does, and returns the head together
+// with the keys that are in it.
+func (s *Store) MergeView(ctx context.Context) (MergeView, error) {
+	if s.committer == nil {
+		return MergeView{}, errNoHistory
+	}
+	t := &flushTask{waiter: newWaiter(), reached: make(chan error, 1)}
+	if err := s.do(ctx, t, t.waiter); err != nil {
+		return MergeView{}, err
+	}
+	select {
+	case err := <-t.reached:
+		return t.view, err
+	case <-ctx.Done():
+		return MergeView{}, ctx.Err()
+	}
+}
+
+type flushTask struct {
+	waiter
+	view    MergeView
+	reached chan error
+}
+
+func (t *flushTask) perform(l *line, b *batch) {
+	if l.open.any() || len(b.record.txns) > 0 {
+		b.record.txns = append(b.record.txns, txnRecord{flags: endsCommit | takesBatched})
+	}
+	b.full = true
+	at := l.state.view
+	at.index = at.copy()
+	b.tokens = append(b.tokens, token{
+		reach: func(c *committer, _ *batch) error {
+			if err := c.write(true); err != nil {
+				return err
+			}
+			t.view = MergeView{Head: c.head, Revision: at.rev, index: at.index}
+			t.reached <- nil
+			return nil
+		},
+		fail: func(err error) { t.reached <- err },
+	})
+}

@@ -1,0 +1,236 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mvcc
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+// inFlight is how many batches may be appended and not yet published.
+const inFlight = 16
+
+// line is the goroutine that orders all changes. It alone changes its state.
+type line struct {
+	store *Store
+	state state
+
+	open      uncommitted
+	waitSince time.Time // when something began to wait for its commit; zero if nothing does
+	seq       uint64    // of the last record appended
+	written   chan<- *batch
+
+	inbox inbox
+}
+
+// inbox is where tasks wait for the line.
+type inbox struct {
+	wake chan struct{} // holds one token when there is something
+
+	mu struct {
+		sync.Mutex
+		tasks []task
+		err   error // why nothing is taken any more
+	}
+}
+
+// post hands a task to the line.
+func (in *inbox) post(t task) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.mu.err != nil {
+		return in.mu.err
+	}
+	in.mu.tasks = append(in.mu.tasks, t)
+	if len(in.mu.tasks) == 1 {
+		select {
+		case in.wake <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+func (in *inbox) take() []task {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	out := in.mu.tasks
+	in.mu.tasks = nil
+	return out
+}
+
+// shut lets nothing in any more, and returns what is in.
+func (in *inbox) shut(err error) []task {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.mu.err == nil {
+		in.mu.err = err
+	}
+	out := in.mu.tasks
+	in.mu.tasks = nil
+	return out
+}
+
+// run is the line's life. It ends when stop is closed, or when the store fails.
+func (l *line) run(stop <-chan struct{}) {
+	defer close(l.written)
+	var timer clock.Timer
+	var set time.Time
+	for {
+		next := l.nextDeadline()
+		if timer == nil || !next.Equal(set) {
+			if timer != nil {
+				timer.Stop()
+			}
+			timer, set = l.timer(next), next
+		}
+		select {
+		case <-l.inbox.wake:
+		case <-timer.C():
+			set = time.Time{}.Add(-1)
+		case <-stop:
+			l.turn()
+			timer.Stop()
+			return
+		}
+		l.turn()
+		if l.store.failure() != nil {
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// timer fires at a deadline, or much later if there is none.
+func (l *line) timer(at time.Time) clock.Timer {
+	d := time.Hour
+	if !at.IsZero() {
+		d = max(at.Sub(l.store.clock.Now()), 0)
+	}
+	return l.store.clock.NewTimer(d)
+}
+
+func (l *line) nextDeadline() time.Time {
+	_, at := l.state.leases.expired(time.Time{})
+	if commit := l.commitDeadline(); at.IsZero() || (!commit.IsZero() && commit.Before(at)) {
+		return commit
+	}
+	return at
+}
+
+// fullInterval is how long a change of grain Full waits for its commit when the committer lags.
+const fullInterval = 200 * time.Millisecond
+
+// commitDeadline is when what waits for its commit has waited enough, zero if nothing waits.
+func (l *line) commitDeadline() time.Time {
+	switch {
+	case l.waitSince.IsZero():
+		return time.Time{}
+	case l.open.full:
+		return l.waitSince.Add(fullInterval)
+	default:
+		return l.waitSince.Add(l.store.o.BatchInterval)
+	}
+}
+
+// turn does all that is due or waits.
+func (l *line) turn() {
+	b := l.due(&batch{})
+	for {
+		tasks := l.inbox.take()
+		if len(tasks) == 0 {
+			break
+		}
+		for _, t := range tasks {
+			b.tasks = append(b.tasks, t)
+			t.perform(l, b)
+			if b.full || b.bytes >= batchBytes {
+				l.seal(b)
+				b = &batch{}
+			}
+		}
+	}
+	l.seal(b)
+}
+
+// due expires leases and ends the wait of what is of grain Batch.
+func (l *line) due(b *batch) *batch {
+	now := l.store.clock.Now()
+	over, _ := l.state.leases.expired(now)
+	for _, id := range over {
+		l.revoke(b, id)
+	}
+	if at := l.commitDeadline(); !at.IsZero() && !now.Before(at) {
+		b.record.txns = append(b.record.txns, txnRecord{flags: endsCommit | takesBatched})
+	}
+	return b
+}
+
+// revoke ends a lease and deletes its keys, in one revision. A lease without
+// keys takes none.
+func (l *line) revoke(b *batch, id LeaseID) {
+	c := l.begin(b)
+	for _, key := range l.state.leases.keys(id) {
+		if v := l.state.get(key); v != nil && v.lease == id {
+			c.remove(key)
+		}
+	}
+	c.apply(op{kind: opRevoke, lease: id})
+	c.end()
+}
+
+// seal appends a batch and passes it on.
+func (l *line) seal(b *batch) {
+	if len(b.tasks) == 0 && len(b.record.txns) == 0 {
+		return
+	}
+	if err := l.append(b); err != nil {
+		err = l.store.fail(fmt.Errorf("append to the journal: %w", err))
+		for _, t := range b.tasks {
+			t.done(err)
+		}
+		for _, t := range b.tokens {
+			t.fail(err)
+		}
+		return
+	}
+	b.view = l.state.view
+	if len(b.record.txns) > 0 {
+		b.view.index = l.state.copy()
+	}
+	l.written <- b
+}
+
+func (l *line) append(b *batch) error {
+	if err := l.store.failure(); err != nil {
+		return err
+	}
+	b.seq = l.seq
+	if len(b.record.txns) == 0 {
+		return nil
+	}
+	now := l.store.clock.Now()
+	l.state.number++
+	l.state.time = max(l.state.time, now.UnixNano())
+	b.record.number, b.record.time = l.state.number, l.state.time
+	l.commits(b)
+	switch {
+	case !l.open.any() || l.store.committer == nil:
+		l.waitSince = time.Time{}
+	case l.waitSince.IsZero():
+		l.waitSince = now
+	}
+	if l.store.log == nil {
+		return nil
+	}
+	record := b.record.encode()
+	seq, err := l.store.log.Append(context.Background(), []Frame{{Record: record, Objects: b.objects}}, false)
+	l.seq = seq
+	b.seq, b.size, b.objects = seq, len(record), nil
+	return err
+}

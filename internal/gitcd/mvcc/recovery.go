@@ -1,0 +1,267 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mvcc
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
+)
+
+// recovery brings back a store from its log.
+type recovery struct {
+	store     *Store
+	state     state
+	window    window
+	committer *committer
+
+	committed   place   // all up to here is in the history of head, or noted by the committer
+	entered     session // the one in force there
+	head        gitobj.ID
+	uncommitted []*batch // the rest
+	seq         uint64   // of the last record read
+	bytes       int      // of records read
+}
+
+func (r *recovery) run(ctx context.Context) error {
+	r.committer = newCommitter(r.store)
+	if err := r.replay(); err != nil {
+		return err
+	}
+	head, _ := r.store.log.Ref(r.store.o.Branch)
+	switch {
+	case head == r.head:
+	case r.state.number == 0, !head.IsZero() && r.store.o.Epoch > r.state.session.epoch:
+		if err := r.adopt(ctx, head); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("%s is at %s, but the op records end at %s: %w; let the exchange fence it and open it with a higher epoch",
+			r.store.o.Branch, head, r.head, ErrForeignHead)
+	}
+	r.compact()
+	if err := r.committer.stand(r.head); err != nil {
+		return err
+	}
+	r.committer.at, r.committer.session = r.committed, r.entered
+	return r.enter(ctx)
+}
+
+// replay reads the last checkpoint and the records since.
+func (r *recovery) replay() error {
+	payload, err := r.store.log.LastCheckpoint()
+	if err != nil {
+		return fmt.Errorf("read checkpoint: %w", err)
+	}
+	if payload != nil {
+		if err := r.load(payload); err != nil {
+			return fmt.Errorf("read checkpoint: %w", err)
+		}
+	}
+	return r.store.log.Replay(func(seq uint64, record []byte) error {
+		r.seq = seq
+		r.bytes += len(record)
+		if err := r.record(record); err != nil {
+			return fmt.Errorf("replay record %d: %w", seq, err)
+		}
+		return nil
+	})
+}
+
+func (r *recovery) record(record []byte) error {
+	d := newDecoder(record)
+	switch kind := d.header(); kind {
+	case recordBatch:
+		b := d.batch()
+		if err := d.end(); err != nil {
+			return err
+		}
+		return r.batch(b)
+	case recordCommit:
+		c := d.commit()
+		if d.err == nil && r.committed.before(c.upTo) {
+			r.commit(c)
+		}
+		return d.end()
+	case recordSession:
+		s := d.session()
+		if d.err == nil {
+			r.session(s)
+		}
+		return d.end()
+	default:
+		d.fail("kind " + strconv.Itoa(int(kind)) + " is unknown; read it with the version of gitcd that wrote it")
+		return d.err
+	}
+}
+
+func (r *recovery) batch(b batchRecord) error {
+	if b.number <= r.state.number {
+		return nil // the checkpoint has it
+	}
+	if b.number != r.state.number+1 {
+		return fmt.Errorf("batch %d follows batch %d: %w", b.number, r.state.number, ErrBadRecord)
+	}
+	r.state.number, r.state.time = b.number, b.time
+	for i := range b.txns {
+		for j := range b.txns[i].ops {
+			r.op(&b.txns[i].ops[j])
+		}
+	}
+	r.uncommitted = append(r.uncommitted, &batch{record: b})
+	return nil
+}
+
+func (r *recovery) op(o *op) {
+	if o.kind == opDelete && r.state.get(o.key) == nil {
+		r.state.rev = max(r.state.rev, o.mod)
+		return
+	}
+	if ev, changed := r.state.apply(o); changed {
+		r.window.add(ev)
+	}
+}
+
+// commit drops what is committed from what is to be followed.
+func (r *recovery) commit(c commitRecord) {
+	r.committed, r.head = c.upTo, c.head
+	clear(r.committer.dirty)
+	r.committer.full = false
+	for len(r.uncommitted) > 0 {
+		b := r.uncommitted[0]
+		last := place{batch: b.number(), txn: len(b.record.txns) - 1}
+		if b.session != nil {
+			last.txn = 0
+		}
+		if c.upTo.before(last) {
+			return
+		}
+		if b.session != nil {
+			r.entered = *b.session
+		}
+		r.uncommitted = r.uncommitted[1:]
+	}
+}
+
+func (b *batch) number() uint64 {
+	if b.session != nil {
+		return b.session.number
+	}
+	return b.record.number
+}
+
+func (r *recovery) session(s session) {
+	if s.number <= r.state.number {
+		return
+	}
+	r.state.number, r.state.time, r.state.session = s.number, max(r.state.time, s.time), s
+	r.uncommitted = append(r.uncommitted, &batch{session: &s})
+}
+
+// compact frees what a compaction among the records has made unreachable.
+func (r *recovery) compact() {
+	rev := r.state.compacted
+	var gone []string
+	for n := r.window.first; n < r.window.next; n++ {
+		ev := r.window.at(n)
+		if ev.after.mod > rev {
+			break
+		}
+		ev.after.prev.Store(nil)
+		if ev.after.deleted {
+			gone = append(gone, ev.key)
+		}
+	}
+	r.state.forget(gone, rev)
+	r.window.cut(rev)
+}
+
+// adopt starts a new line of revisions from the tree of a commit: what is
+// known of another writer's line is of no use to those who ask by revision.
+func (r *recovery) adopt(ctx context.Context, head gitobj.ID) error {
+	fresh := state{view: view{index: newIndex(), rev: 1}, leases: r.state.leases, number: r.state.number, time: r.state.time}
+	for _, l := range fresh.leases.list() {
+		fresh.leases.revoke(l.ID)
+	}
+	r.state, r.window, r.uncommitted, r.head, r.entered = fresh, window{}, nil, head, session{}
+	r.committed = place{batch: fresh.number, txn: math.MaxInt32}
+	clear(r.committer.dirty)
+	commit, err := r.committer.commitOf(head)
+	if err != nil {
+		return err
+	}
+	type file struct {
+		key  string
+		blob gitobj.ID
+	}
+	var files []file
+	err = treeedit.Walk(ctx, r.store.log, commit.Tree, func(key string, blob gitobj.ID) error {
+		files = append(files, file{key: key, blob: blob})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the tree of %s: %w", head, err)
+	}
+	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.key, b.key) })
+	if len(files) > 0 || r.store.o.Epoch > 1 {
+		r.state.rev = max(r.state.rev, r.store.o.Epoch<<40)
+	}
+	for _, f := range files {
+		rev := r.state.rev + 1
+		r.state.apply(&op{kind: opPut, key: f.key, mod: rev, create: rev, ver: 1, blob: f.blob, size: -1})
+	}
+	if r.state.rev > 1 {
+		r.state.compacted = r.state.rev
+	}
+	return r.save(ctx)
+}
+
+// save checkpoints what was adopted: the records before it are another line's.
+func (r *recovery) save(ctx context.Context) error {
+	p := payload{
+		view: r.state.view, window: r.window, leases: r.state.leases.list(), number: r.state.number, time: r.state.time,
+		session: r.state.session, at: r.committed, head: r.head,
+	}
+	if err := r.store.log.Checkpoint(ctx, p.encode(), r.seq); err != nil {
+		return fmt.Errorf("save checkpoint: %w", err)
+	}
+	return nil
+}
+
+// enter records who writes from now on, if that is somebody else than before.
+func (r *recovery) enter(ctx context.Context) error {
+	o := r.store.o
+	s := session{epoch: o.Epoch, name: o.Author.Name, email: o.Author.Email, holder: o.Holder}
+	if r.state.session.number > 0 && r.state.session.same(s) {
+		return nil
+	}
+	s.number = r.state.number + 1
+	s.time = max(r.state.time, r.store.clock.Now().UnixNano())
+	s.take = o.Epoch != 0 && o.Epoch != r.state.session.epoch && !r.taken(o)
+	if _, err := r.store.log.Append(ctx, []Frame{{Record: s.encode()}}, true); err != nil {
+		return fmt.Errorf("record the session: %w", err)
+	}
+	r.session(s)
+	return nil
+}
+
+// taken says whether the head already says that this writer has the branch.
+func (r *recovery) taken(o Options) bool {
+	if r.head.IsZero() {
+		return false
+	}
+	commit, err := r.committer.commitOf(r.head)
+	if err != nil {
+		return false
+	}
+	epoch, _ := commit.Trailer("Epoch")
+	holder, _ := commit.Trailer("Holder")
+	return epoch == strconv.FormatInt(o.Epoch, 10) && holder == o.Holder
+}

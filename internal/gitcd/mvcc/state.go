@@ -1,0 +1,46 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mvcc
+
+// state is what op records add up to. The line owns it; it is ahead of what is
+// published by what is not durable yet.
+type state struct {
+	view
+	leases  *leases
+	number  uint64 // of the last batch
+	time    int64  // of the last batch
+	session session
+}
+
+// apply does one recorded op, and returns the event it makes, if any. It is
+// the same for an op that was just decided on and for one that is replayed.
+func (st *state) apply(o *op) (ev event, changed bool) {
+	switch o.kind {
+	case opPut:
+		v := &version{mod: o.mod, create: o.create, ver: o.ver, lease: o.lease, blob: o.blob, size: o.size}
+		ev = st.put(o.key, v)
+		st.leases.move(ev.key, leaseOf(ev.before), o.lease)
+	case opDelete:
+		ev = st.remove(o.key, &version{mod: o.mod, deleted: true})
+		st.leases.move(ev.key, leaseOf(ev.before), 0)
+	case opGrant:
+		st.leases.grant(o.lease, o.ttl)
+		return event{}, false
+	case opRevoke:
+		st.leases.revoke(o.lease)
+		return event{}, false
+	case opCompact:
+		st.compacted = max(st.compacted, o.mod)
+		return event{}, false
+	}
+	st.rev = o.mod
+	return ev, true
+}
+
+func leaseOf(v *version) LeaseID {
+	if v == nil {
+		return 0
+	}
+	return v.lease
+}
