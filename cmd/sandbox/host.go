@@ -103,15 +103,21 @@ func printStatus(cmd *cobra.Command, s host.Status) error {
 }
 
 func newSupervise(f *flags) *cobra.Command {
-	return &cobra.Command{
+	var machines bool
+	cmd := &cobra.Command{
 		Use:    "supervise",
 		Short:  "Keep the host's components running (started by up)",
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if machines {
+				return host.SuperviseMachines(cmd.Context(), f.config, clock.RealClock{})
+			}
 			return host.Supervise(cmd.Context(), f.config, clock.RealClock{})
 		},
 	}
+	cmd.Flags().BoolVar(&machines, "machines", false, "keep the watch for sandbox machines running instead")
+	return cmd
 }
 
 func newProvision(_ *flags) *cobra.Command {

@@ -23,8 +23,12 @@ import (
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/host"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/machine"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/narrate"
 )
+
+// version is set by the build.
+var version = sandbox.Version
 
 const (
 	exitFailed = 1
@@ -73,6 +77,7 @@ func newRoot() *cobra.Command {
 	f := &flags{}
 	root := &cobra.Command{
 		Use:           "sandbox",
+		Version:       version,
 		Short:         "A one-machine Kubernetes host for headless clusters",
 		SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.NoArgs,
@@ -95,7 +100,8 @@ func newRoot() *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newDoctor(f), newUp(f), newDown(f), newStatus(f), newImages(f), newBuild(f), newSupervise(f), newProvision(f))
+	root.AddCommand(newDoctor(f), newUp(f), newDown(f), newStatus(f), newImages(f), newBuild(f), newQuickstart(f), newSupervise(f), newProvision(f))
+	root.AddCommand(machine.Commands(func() (machine.Options, error) { return host.MachineOptions(f.config) })...)
 	return root
 }
 

@@ -37,16 +37,15 @@ func (t Target) ldflags() string {
 // versioned sets the variables of a version package, as Kubernetes' own builds do.
 func versioned(pkg, version string) []string {
 	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
-	return []string{
-		pkg + ".gitVersion=" + version, pkg + ".gitMajor=" + parts[0], pkg + ".gitMinor=" + parts[1], pkg + ".gitTreeState=clean",
-	}
+	return []string{pkg + ".gitVersion=" + version, pkg + ".gitMajor=" + parts[0], pkg + ".gitMinor=" + parts[1]}
 }
 
 func kubernetes(name, pkg string) Target {
-	return Target{
-		Name: name, Module: "build/kubernetes", Package: "k8s.io/kubernetes/" + pkg, Pinned: true,
-		Variables: versioned("k8s.io/component-base/version", sandbox.KubernetesVersion),
+	var variables []string
+	for _, p := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		variables = append(append(variables, versioned(p, sandbox.KubernetesVersion)...), p+".gitTreeState=clean")
 	}
+	return Target{Name: name, Module: "build/kubernetes", Package: "k8s.io/kubernetes/" + pkg, Pinned: true, Variables: variables}
 }
 
 func clusterAPI(name, pkg string) Target {
@@ -57,9 +56,7 @@ func clusterAPI(name, pkg string) Target {
 }
 
 func own(name, pkg string) Target {
-	return Target{
-		Name: name, Module: ".", Package: "./" + pkg,
-	}
+	return Target{Name: name, Module: ".", Package: "./" + pkg, Variables: []string{"main.version=" + sandbox.Version}}
 }
 
 // Targets are all binaries, in the order of building: what fails soonest first.

@@ -23,38 +23,16 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/supervisor"
 )
 
-// stopLimit is how long the supervisor may take to stop all components.
-const stopLimit = 90 * time.Second
-
 // Down removes all that Up made and returns an error that lists what is left.
 func (h *Host) Down(ctx context.Context) error {
 	return h.take(ctx, []step{
-		{"stop the components", supervisorLog, h.stopSupervisor},
+		{"delete the sandbox machines", MachinesSupervisor, func(ctx context.Context) error { return StopMachines(ctx, h.Config) }},
+		{"stop the components", supervisorLog, func(ctx context.Context) error { return supervisor.Stop(ctx, h.Config.Run()) }},
 		{"end what is left of the host's processes", "", func(ctx context.Context) error { return cgroup.Remove(ctx, h.Config.Name) }},
 		{"remove the network namespace", "", func(ctx context.Context) error { return network.Down(ctx, h.Config) }},
 		{"remove " + h.Config.StateDir, "", h.removeState},
 		{"look for leftovers", "", h.prove},
 	})
-}
-
-// stopSupervisor ends the supervisor, which ends its components in order.
-func (h *Host) stopSupervisor(ctx context.Context) error {
-	run := h.Config.Run()
-	pid, ok := supervisor.Running(run)
-	if !ok {
-		return nil
-	}
-	if err := unix.Kill(pid, unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("signal supervisor: %w", err)
-	}
-	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, stopLimit, true, func(context.Context) (bool, error) {
-		_, ok := supervisor.Running(run)
-		return !ok, nil
-	})
-	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("wait for supervisor: %w", err)
-	}
-	return nil // one that hangs is killed with all the others
 }
 
 // removeState removes the state directory and the mount points made for it.

@@ -8,12 +8,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"os/signal"
 	"syscall"
-	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox"
@@ -35,11 +32,16 @@ func Supervise(ctx context.Context, c sandbox.Config, clk clock.WithTicker) erro
 	if err := mountns.Enter(c, os.Getenv(envMachineNS)); err != nil {
 		return err
 	}
+	return follow(ctx, c, c.Run(), clk)
+}
+
+// follow runs the components of a directory's list until ctx ends.
+func follow(ctx context.Context, c sandbox.Config, runDir string, clk clock.WithTicker) error {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	s := supervisor.New(supervisor.Options{
-		RunDir: c.Run(), LogDir: logDir(c), Clock: clk,
+		RunDir: runDir, LogDir: logDir(c), Clock: clk,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	return s.Run(ctx, reload)
@@ -62,42 +64,23 @@ func (h *Host) supervise(ctx context.Context) error {
 	if err := h.restart(ctx); err != nil {
 		return err
 	}
-	return h.startSupervisor(ctx)
-}
-
-// startSupervisor starts it in the host's network namespace and a new mount
-// namespace, as the leader of a session of its own.
-func (h *Host) startSupervisor(ctx context.Context) error {
-	c := h.Config
-	out, err := os.OpenFile(c.Log(supervisorLog), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) //nolint:gosec // no secrets
-	if err != nil {
-		return fmt.Errorf("open the supervisor's log: %w", err)
-	}
-	defer func() { _ = out.Close() }()
 	machine, err := mountns.Current()
 	if err != nil {
 		return err
 	}
-	argv := command.InNetNS(c.NetNS(), c.Bin("sandbox"), "supervise",
-		"--name", c.Name, "--state-dir", c.StateDir, "--bin-dir", c.BinDir, "--network", c.Network)
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...) //nolint:gosec // our own program
-	cmd.Env = append(os.Environ(), envMachineNS+"="+machine)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Unshareflags: syscall.CLONE_NEWNS}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start supervisor: %w", err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
-		select {
-		case err := <-ended:
-			return false, fmt.Errorf("the supervisor ended at once: %w", err)
-		default:
-			_, ok := supervisor.Running(c.Run())
-			return ok, nil
-		}
-	})
+	return supervisor.Process{
+		RunDir: c.Run(), Log: c.Log(supervisorLog), NewMounts: true,
+		Env:  []string{envMachineNS + "=" + machine},
+		Argv: command.InNetNS(c.NetNS(), superviseCommand(c)...),
+	}.Start(ctx)
+}
+
+// superviseCommand is the command line of a supervisor of this configuration.
+func superviseCommand(c sandbox.Config, more ...string) []string {
+	return append([]string{
+		c.Bin("sandbox"), "supervise",
+		"--name", c.Name, "--state-dir", c.StateDir, "--bin-dir", c.BinDir, "--network", c.Network,
+	}, more...)
 }
 
 // restart makes the state that of a machine after its start: a supervisor that

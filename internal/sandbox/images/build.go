@@ -76,6 +76,9 @@ func Build(ctx context.Context, c sandbox.Config, list []Image) ([]Archive, erro
 		}
 		if a, ok := index[im.Ref]; ok && a.Inputs == inputs && isFile(a.File) {
 			made = append(made, a)
+			if err := lend(c, im, a); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if base == nil {
@@ -91,10 +94,43 @@ func Build(ctx context.Context, c sandbox.Config, list []Image) ([]Archive, erro
 		if err := writeIndex(c, index); err != nil {
 			return nil, err
 		}
+		if err := lend(c, im, a); err != nil {
+			return nil, err
+		}
 		a.Fresh = true
 		made = append(made, a)
 	}
 	return made, errors.Join(missing...)
+}
+
+// WorkerDir holds the archives of the images that workers run.
+func WorkerDir(c sandbox.Config) string { return filepath.Join(c.Archives(), "worker") }
+
+// lend links an archive that workers need into their directory.
+func lend(c sandbox.Config, im Image, a Archive) error {
+	link := filepath.Join(WorkerDir(c), filepath.Base(a.File))
+	if !im.Worker || sameFile(link, a.File) {
+		return nil
+	}
+	if err := os.MkdirAll(WorkerDir(c), 0o755); err != nil { //nolint:gosec // archives hold no secrets
+		return fmt.Errorf("create directory of workers' images: %w", err)
+	}
+	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace a worker's image: %w", err)
+	}
+	if err := os.Link(a.File, link); err != nil {
+		return fmt.Errorf("link a worker's image: %w", err)
+	}
+	return nil
+}
+
+func sameFile(a, b string) bool {
+	left, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	right, err := os.Stat(b)
+	return err == nil && os.SameFile(left, right)
 }
 
 // make1 makes one image and writes its archive.
@@ -104,7 +140,7 @@ func make1(ctx context.Context, c sandbox.Config, im Image, base v1.Layer, input
 		return Archive{}, err
 	}
 	layers := []v1.Layer{base}
-	if len(im.Machine) > 0 {
+	if len(im.Borrows) > 0 {
 		extra, err := borrowed(ctx, im)
 		if err != nil {
 			return Archive{}, err
@@ -146,7 +182,7 @@ func inputsOf(c sandbox.Config, im Image) (string, error) {
 	}
 	s += " " + string(spec)
 	files := []string{c.Bin(im.Binary), caBundle}
-	for _, p := range im.Machine {
+	for _, p := range im.Borrows {
 		found, err := filepath.Glob(p)
 		if err != nil {
 			return "", fmt.Errorf("expand %s: %w", p, err)

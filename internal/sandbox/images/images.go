@@ -40,25 +40,27 @@ type Image struct {
 	Arguments []string
 	// User is who runs it; empty is root.
 	User string
-	// Machine are files of this machine that it needs, with the libraries they need.
-	Machine []string
+	// Borrows are files of this machine that it needs, with the libraries they need.
+	Borrows []string
+	// Worker says that workers of a cluster run it, so that sandbox machines are given it.
+	Worker bool
 }
 
 const nonroot = "65532:65532"
 
 // catalogue lists all images of the sandbox.
 var catalogue = []Image{
-	{Ref: sandbox.ImagePause, Binary: "pause", Path: "/pause", User: "65535:65535"},
-	{Ref: sandbox.ImageCoreDNS, Binary: "coredns", Path: "/coredns"},
+	{Ref: sandbox.ImagePause, Binary: "pause", Path: "/pause", User: "65535:65535", Worker: true},
+	{Ref: sandbox.ImageCoreDNS, Binary: "coredns", Path: "/coredns", Worker: true},
 	{Ref: sandbox.ImageCertManager, Binary: "cert-manager", Path: "/cert-manager", User: nonroot},
 	{Ref: sandbox.ImageAPIServer, Binary: "kube-apiserver", Path: "/usr/local/bin/kube-apiserver"},
 	{Ref: sandbox.ImageControllerManager, Binary: "kube-controller-manager", Path: "/usr/local/bin/kube-controller-manager"},
 	{Ref: sandbox.ImageScheduler, Binary: "kube-scheduler", Path: "/usr/local/bin/kube-scheduler"},
 	{
 		Ref: sandbox.ImageProxy, Binary: "kube-proxy", Path: "/usr/local/bin/kube-proxy",
-		Machine: []string{"/usr/sbin/xtables-nft-multi", "/usr/sbin/iptables*", "/usr/sbin/ip6tables*", "/usr/lib/*/xtables/*.so", "/usr/sbin/nft", "/usr/sbin/conntrack"},
+		Borrows: []string{"/usr/sbin/xtables-nft-multi", "/usr/sbin/iptables*", "/usr/sbin/ip6tables*", "/usr/lib/*/xtables/*.so", "/usr/sbin/nft", "/usr/sbin/conntrack"},
 	},
-	{Ref: sandbox.ImageAgnhost, Binary: "agnhost", Path: "/agnhost", Links: []string{"/agnhost-2"}, Arguments: []string{"pause"}},
+	{Ref: sandbox.ImageAgnhost, Binary: "agnhost", Path: "/agnhost", Links: []string{"/agnhost-2"}, Arguments: []string{"pause"}, Worker: true},
 	{Ref: sandbox.ImageClusterAPI, Binary: "capi-manager", Path: "/manager", User: nonroot},
 	{Ref: sandbox.ImageGitcd, Binary: "gitcd", Path: "/usr/local/bin/gitcd", Links: []string{"/gitcd"}, User: nonroot},
 	{Ref: sandbox.ImageManager, Binary: "manager", Path: "/manager", User: nonroot},

@@ -118,7 +118,7 @@ func program(im Image, binary string) (v1.Layer, error) {
 
 // borrowed is the layer of the machine's files that an image needs.
 func borrowed(ctx context.Context, im Image) (v1.Layer, error) {
-	paths, err := closure(ctx, im.Machine)
+	paths, err := closure(ctx, im.Borrows)
 	if err != nil {
 		return nil, fmt.Errorf("find what %s borrows from the machine: %w", im.Ref, err)
 	}
