@@ -1,0 +1,111 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package merge
+
+import (
+	"context"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+)
+
+// Relation says how theirs stands to ours.
+type Relation uint8
+
+// The relations.
+const (
+	// Equal heads are the same commit.
+	Equal Relation = iota + 1
+	// OursAhead has theirs in its history: there is nothing to merge.
+	OursAhead
+	// TheirsAhead has ours in its history: ours can move to theirs.
+	TheirsAhead
+	// Diverged heads have a common past, and each a history of its own since.
+	Diverged
+	// Unrelated heads have no common past: everything was created on both.
+	Unrelated
+)
+
+// String returns the relation's name.
+func (r Relation) String() string {
+	switch r {
+	case Equal:
+		return "equal"
+	case OursAhead:
+		return "ours ahead"
+	case TheirsAhead:
+		return "theirs ahead"
+	case Diverged:
+		return "diverged"
+	case Unrelated:
+		return "unrelated"
+	default:
+		return "unknown"
+	}
+}
+
+// Merged is a merge of two heads.
+type Merged struct {
+	Relation Relation
+	// Bases are the best common ancestors.
+	Bases []gitobj.ID
+	Planned
+}
+
+// History merges heads. It remembers what one merge worked out for the next,
+// and is not safe for concurrent use.
+//
+// Two heads that exchange changes while both go on soon have several best
+// common ancestors: each has merged what the other had a moment before. No
+// single one of them will do as a base, since what only another one has would
+// look like a change of one side and, once it is taken back, come again. So
+// the bases are themselves merged, by the same rules and under the names of
+// the branches they are on, into a virtual base, which is in no history; and
+// so on down if they too have several bases. Equal commits have equal virtual
+// bases everywhere, which keeps merges symmetric.
+type History struct {
+	r     Reader
+	bases map[pair]*virtual
+	order []pair // the keys of bases, the oldest first
+}
+
+// NewHistory returns a History of the commits that a reader has.
+func NewHistory(r Reader) *History {
+	return &History{r: r, bases: make(map[pair]*virtual)}
+}
+
+// Merge plans the merge of one head into another; the ids are of commits.
+func (h *History) Merge(ctx context.Context, ours, theirs gitobj.ID, p Policy) (Merged, error) {
+	if ours == theirs {
+		return Merged{Relation: Equal, Bases: []gitobj.ID{ours}}, nil
+	}
+	bases, err := Bases(ctx, h.r, ours, theirs)
+	if err != nil {
+		return Merged{}, err
+	}
+	out := Merged{Relation: relation(bases, ours, theirs), Bases: bases}
+	if out.Relation == OursAhead {
+		return out, nil
+	}
+	p = p.withDefaults()
+	x, y := head{ours, p.Ours}, head{theirs, p.Theirs}
+	base, err := h.base(ctx, h.r, x, y, p, 0)
+	if err != nil {
+		return Merged{}, err
+	}
+	out.Planned, err = Plan(ctx, base.over(h.r), base.tree, ours, theirs, p)
+	return out, err
+}
+
+func relation(bases []gitobj.ID, ours, theirs gitobj.ID) Relation {
+	switch {
+	case len(bases) == 0:
+		return Unrelated
+	case bases[0] == theirs:
+		return OursAhead
+	case bases[0] == ours:
+		return TheirsAhead
+	default:
+		return Diverged
+	}
+}

@@ -1,0 +1,133 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package merge
+
+// Rule is the name of a rule by which a merge decides.
+type Rule string
+
+// The rules for a key as a whole.
+const (
+	Same        Rule = "same"
+	OneSide     Rule = "one-side"
+	Fields      Rule = "fields"
+	CreatedBoth Rule = "created-twice"
+	Recreated   Rule = "recreated"
+	Deleted     Rule = "deleted"
+	Finalized   Rule = "kept-for-finalizer"
+	Finished    Rule = "deletion-finished"
+	Versions    Rule = "versions"
+	Opaque      Rule = "opaque"
+)
+
+// The rules for a field that both sides changed to different values.
+const (
+	Owner          Rule = "owner"
+	NewerCondition Rule = "newer-condition"
+	NewerLease     Rule = "newer-lease"
+	NewerManager   Rule = "newer-manager"
+	BranchOrder    Rule = "branch-order"
+)
+
+// The rules for fields that are more than their value.
+const (
+	Finalizers    Rule = "finalizers"
+	DeletionTime  Rule = "deletion-time"
+	Generation    Rule = "generation"
+	OneController Rule = "one-controller"
+	ManagedFields Rule = "managed-fields"
+)
+
+// Reason is a row of the table of rules.
+type Reason struct {
+	Rule    Rule
+	When    string // the rule applies
+	Takes   string // what the result is
+	Because string
+	Records string // when a conflict is recorded: "always", "never", or when
+}
+
+// Table is what docs/merging.md prints and the tests cover. For a key as a
+// whole, and for a field, the first row that fits decides.
+var Table = []Reason{
+	{
+		Same, "both sides have the same value, or neither has the key", "that value",
+		"there is nothing to decide", "never",
+	},
+	{
+		OneSide, "one side is as the base was", "the other side's value, or deletion",
+		"only one side changed it", "never",
+	},
+	{
+		Opaque, "a value is no Kubernetes object in JSON: encrypted, protobuf, foreign", "a whole side: the owner's, else a deletion, else by the order of branches",
+		"what cannot be read cannot be mixed, and a deleted secret must not come back", "always",
+	},
+	{
+		Recreated, "one side has the base's uid or a deletion, the other a new uid", "the new object",
+		"the old object was deleted on purpose; changes to it have no place in the new one", "if the other side changed the old object",
+	},
+	{
+		CreatedBoth, "both sides have uids that the base has not", "the whole object that was created first, by its creationTimestamp, then by its uid",
+		"two objects that share a name are two objects; a mix of them was never valid", "always",
+	},
+	{
+		Finalized, "one side deleted the object, the other added a finalizer", "the object, being deleted, with just the added finalizers",
+		"who adds a finalizer has something to clean up and must get the chance", "always",
+	},
+	{
+		Deleted, "one side deleted the object, the other updated it", "the deletion",
+		"a deleted object must not come back to life because somebody touched it", "if the update was more than status or deletion",
+	},
+	{
+		Versions, "the sides have different apiVersions or kinds of one uid", "a whole side, as for a field",
+		"the same path may mean another thing in another version", "always",
+	},
+	{
+		Finished, "the merged object is being deleted, without grace period or finalizers left", "the deletion",
+		"the last of two conditions for its removal came from each side; no API server would remove it later", "if a side changed more than status or deletion",
+	},
+	{
+		Fields, "both sides updated the object", "field by field: lists as their schema says",
+		"people and controllers change different fields of one object all the time", "for each field that both changed to different values",
+	},
+	{
+		Finalizers, "both sides changed the finalizers", "what was added by either, less what was removed by either",
+		"each finalizer is one controller's own word", "never",
+	},
+	{
+		DeletionTime, "either side is deleting the object", "the earlier deletionTimestamp, with its deletionGracePeriodSeconds",
+		"a deletion is never taken back, and the two fields are one statement", "never",
+	},
+	{
+		Generation, "both sides are updates", "the generation of the side whose spec was taken if it is the higher one, else one more than both",
+		"a generation that was observed must not name another spec", "never",
+	},
+	{
+		OneController, "the merged ownerReferences have more than one controller", "the controller with the lowest uid; the other references of controllers go",
+		"an API server refuses two, and garbage collection relies on it", "always",
+	},
+	{
+		ManagedFields, "both sides changed an entry of managedFields", "the fields that either added, less those that either removed; the later time",
+		"the entry describes the merged object", "never",
+	},
+	{
+		Owner, "the policy names the branch that owns the field", "the owner's value; if neither side is the owner, the integrator's",
+		"the component that is responsible knows best; main has what the owner said", "always",
+	},
+	{
+		NewerCondition, "the field is a condition", "the condition of the higher observedGeneration, then of the later transition, update, probe or heartbeat",
+		"a condition is one statement about one moment; the later moment counts", "always",
+	},
+	{
+		NewerLease, "the field is the spec of a lease", "the spec with more transitions, then the later renewal",
+		"the lease was taken over knowing the earlier holder", "always",
+	},
+	{
+		NewerManager, "the field's managers changed it at different times", "the later one's value",
+		"it was most likely made knowing the earlier one", "always",
+	},
+	{
+		BranchOrder, "nothing else decides", "the integrator's value, else that of the branch whose name sorts first",
+		"main's value has been seen by others", "always",
+	},
+}

@@ -1,0 +1,194 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package merge
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
+)
+
+const (
+	// keptBases is how many virtual bases a History remembers.
+	keptBases = 32
+	// maxNesting bounds how far back bases of bases are merged.
+	maxNesting = 100
+)
+
+// head is a commit and the branch it is on.
+type head struct {
+	id     gitobj.ID
+	branch string
+}
+
+// virtual is a base, and the objects that exist for its sake only.
+type virtual struct {
+	tree    gitobj.ID
+	objects map[gitobj.ID]treeedit.Object
+}
+
+// over returns a reader that has a base's objects too.
+func (v *virtual) over(r Reader) Reader {
+	if len(v.objects) == 0 {
+		return r
+	}
+	return overlay{r, v.objects}
+}
+
+type overlay struct {
+	r       Reader
+	objects map[gitobj.ID]treeedit.Object
+}
+
+// Get implements Reader.
+func (o overlay) Get(id gitobj.ID) (gitobj.Kind, []byte, error) {
+	if obj, ok := o.objects[id]; ok {
+		return obj.Kind, obj.Data, nil
+	}
+	return o.r.Get(id)
+}
+
+// base returns the tree from which two heads come.
+func (h *History) base(ctx context.Context, r Reader, x, y head, p Policy, depth int) (*virtual, error) {
+	w, err := walkBack(ctx, r, x.id, y.id)
+	if err == nil {
+		err = w.dropAncestors(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find merge bases of %s and %s: %w", x.id, y.id, err)
+	}
+	heads := w.heads(x, y, p)
+	if depth >= maxNesting { // hardly ever; the latest has most of what the others have
+		heads = heads[max(0, len(heads)-1):]
+	}
+	switch len(heads) {
+	case 0:
+		return &virtual{}, nil
+	case 1:
+		only, readErr := treeOf(r, heads[0].id)
+		return &virtual{tree: only}, readErr
+	}
+	out, err := h.pair(ctx, r, heads[0], heads[1], p, depth+1)
+	if err != nil {
+		return nil, err
+	}
+	last := heads[0]
+	for i, next := range heads[2:] {
+		last = out.commit(last, heads[i+1], w.visits[heads[i+1].id].time, p)
+		step, err := h.merge(ctx, out.over(r), last, next, p, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(step.objects, out.objects)
+		out = step
+	}
+	return out, nil
+}
+
+// pair is two heads in the order in which they are merged.
+type pair struct{ first, second head }
+
+// pair merges two bases, and remembers the outcome.
+func (h *History) pair(ctx context.Context, r Reader, x, y head, p Policy, depth int) (*virtual, error) {
+	key := pair{x, y}
+	if v, ok := h.bases[key]; ok {
+		return v, nil
+	}
+	v, err := h.merge(ctx, r, x, y, p, depth)
+	if err != nil {
+		return nil, err
+	}
+	if len(h.order) == keptBases {
+		delete(h.bases, h.order[0])
+		h.order = slices.Delete(h.order, 0, 1)
+	}
+	h.bases[key] = v
+	h.order = append(h.order, key)
+	return v, nil
+}
+
+// merge merges two heads into a tree of objects that are not stored.
+func (h *History) merge(ctx context.Context, r Reader, x, y head, p Policy, depth int) (*virtual, error) {
+	base, err := h.base(ctx, r, x, y, p, depth)
+	if err != nil {
+		return nil, err
+	}
+	p.Ours, p.Theirs = x.branch, y.branch
+	planned, err := Plan(ctx, base.over(r), base.tree, x.id, y.id, p)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := treeOf(r, x.id)
+	if err != nil {
+		return nil, err
+	}
+	out := &virtual{objects: make(map[gitobj.ID]treeedit.Object)}
+	out.tree, err = Apply(ctx, treeedit.New(r, tree), planned.Changes, out.emit)
+	return out, err
+}
+
+func (v *virtual) emit(o treeedit.Object) error {
+	v.objects[o.ID] = o
+	return nil
+}
+
+// commit makes the virtual base of two heads a head itself, so that a third
+// can be merged with it.
+func (v *virtual) commit(x, y head, at int64, p Policy) head {
+	who := gitobj.Signature{Name: "gitcd", When: time.Unix(at, 0).UTC()}
+	tree := v.tree
+	if tree.IsZero() {
+		tree = treeedit.EmptyTree
+	}
+	data := gitobj.Commit{Tree: tree, Parents: []gitobj.ID{x.id, y.id}, Author: who, Committer: who}.Encode()
+	id := gitobj.Hash(gitobj.KindCommit, data)
+	v.objects[id] = treeedit.Object{Kind: gitobj.KindCommit, ID: id, Data: data}
+	if y.branch == p.Integrator {
+		return head{id, y.branch}
+	}
+	return head{id, x.branch}
+}
+
+// heads returns the bases as heads, the earliest first.
+func (w *walk) heads(x, y head, p Policy) []head {
+	mine, yours := w.firstCommon(x.id), w.firstCommon(y.id)
+	out := make([]head, 0, len(w.bases))
+	for _, id := range w.bases {
+		on := head{id, id.String()} // on neither branch itself: a name that is nobody's, but the same everywhere
+		switch {
+		case id == mine && id != yours:
+			on.branch = x.branch
+		case id == yours && id != mine:
+			on.branch = y.branch
+		case id == mine:
+			on.branch = p.Integrator
+		}
+		out = append(out, on)
+	}
+	slices.SortFunc(out, func(a, b head) int {
+		return cmp.Or(cmp.Compare(w.visits[a.id].time, w.visits[b.id].time), a.id.Compare(b.id))
+	})
+	return out
+}
+
+// firstCommon follows a branch, which is the line of first parents, back to
+// the first commit that the other head has too.
+func (w *walk) firstCommon(id gitobj.ID) gitobj.ID {
+	for {
+		v := w.visits[id]
+		if v == nil || v.marks&fromBoth == fromBoth {
+			return id
+		}
+		if len(v.parents) == 0 {
+			return gitobj.Zero
+		}
+		id = v.parents[0]
+	}
+}
