@@ -1,0 +1,279 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
+)
+
+// The refs of an exchange.
+const (
+	heads = "refs/heads/"
+	// Main is the ref that all branches are merged into, upstream.
+	Main = heads + "main"
+	// remoteMain is where the last main that was fetched is kept.
+	remoteMain = "refs/remotes/upstream/main"
+)
+
+// Options configures an Exchange. Branch and Epoch are needed; the zero value
+// of the rest is a good production setting.
+type Options struct {
+	// Branch is the own branch: heavens/<component> or nodes/<node>.
+	Branch string
+	// Epoch is the one that Take returned.
+	Epoch int64
+	// Holder is who holds it.
+	Holder string
+	// Hold returns when the first push may go out: genesis waits for its
+	// kube-apiserver, so that main begins with the bootstrap objects. Default: at once.
+	Hold func(context.Context) error
+	// OnFenced is called once when another writer has the branch. When it
+	// returns, nothing more must be acknowledged. Default: nothing to stop.
+	OnFenced func(*FencedError)
+	// Owner says which branch owns a field, as in merge.Policy.
+	Owner func(key, path string) string
+	// Grains say which keys are lazy: those of grain Batch wait for company. Default layout.DefaultGrains.
+	Grains layout.Grains
+	// LazyWait is how long a commit of lazy keys alone waits for company. Default 10 s.
+	LazyWait time.Duration
+	// Await is how long a round waits for main to hold the last push. Default 1 s.
+	Await time.Duration
+	// Poll is how often an upstream without a stream is asked. Default 2 s.
+	Poll time.Duration
+	// Timeout is how long one request may take. Default 30 s.
+	Timeout time.Duration
+	// MinPause and MaxPause bound the pauses while a link is down. Default 100 ms and 30 s.
+	MinPause, MaxPause time.Duration
+	// Leave is how long the last push may take when Run is stopped. Default 10 s.
+	Leave time.Duration
+	// Chance spreads the pauses: a number from 0 to less than 1. Default: a random one.
+	Chance func() float64
+	// Clock is the time. Default the machine's.
+	Clock clock.WithTicker
+	// Log is told of what goes wrong. Default: nobody.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	durations := []struct {
+		d  *time.Duration
+		or time.Duration
+	}{
+		{&o.LazyWait, 10 * time.Second},
+		{&o.Await, time.Second},
+		{&o.Poll, 2 * time.Second},
+		{&o.Timeout, 30 * time.Second},
+		{&o.MinPause, 100 * time.Millisecond},
+		{&o.MaxPause, 30 * time.Second},
+		{&o.Leave, 10 * time.Second},
+	}
+	for _, x := range durations {
+		if *x.d <= 0 {
+			*x.d = x.or
+		}
+	}
+	if o.OnFenced == nil {
+		o.OnFenced = func(*FencedError) {}
+	}
+	if o.Owner == nil {
+		o.Owner = merge.DefaultOwners().Owner
+	}
+	if o.Grains == nil {
+		o.Grains = layout.DefaultGrains()
+	}
+	if o.Chance == nil {
+		o.Chance = rand.Float64 //nolint:gosec // it only spreads retries
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Exchange keeps a store and its upstream in step.
+type Exchange struct {
+	store Store
+	repo  Repository
+	up    Upstream
+	o     Options
+	ref   string // of the own branch
+	news  *news
+
+	// The loop owns what follows.
+	history  *merge.History
+	own      gitobj.ID // the own branch upstream, as far as known
+	known    bool      // whether own is
+	main     gitobj.ID // the last main heard of
+	joined   gitobj.ID // the last main that the head holds
+	connects int       // the link that own was read on
+	awaited  gitobj.ID // what was pushed and not seen in main
+	until    time.Time // how long to await it
+	lazy     time.Time // since when lazy changes wait; zero if none do
+	retry    time.Time // no call before; zero if the link is good
+	pause    *pause
+	released bool // the hold is over
+
+	status status
+}
+
+// status is what Status tells.
+type status struct {
+	mu sync.Mutex
+	s  Status
+}
+
+// New returns an exchange between a store, whose objects are in repo, and its upstream.
+func New(store Store, repo Repository, up Upstream, o Options) *Exchange {
+	x := &Exchange{store: store, repo: repo, up: up, o: o.withDefaults(), ref: heads + o.Branch, news: newNews(), history: merge.NewHistory(repo)}
+	x.pause = x.o.pauses()
+	x.status.s = Status{Branch: o.Branch, Epoch: o.Epoch, Holder: o.Holder}
+	return x
+}
+
+// Run exchanges until the context ends or the branch is lost. It hands in what
+// is left, then returns nil; a *FencedError says that another writer has the branch.
+func (x *Exchange) Run(ctx context.Context) error {
+	following, stop := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	background.Go(func() { x.follow(following) })
+	hold := make(chan error, 1)
+	background.Go(func() { hold <- x.hold(following) })
+	err := x.loop(ctx, hold)
+	stop()
+	background.Wait()
+	if err == nil {
+		err = x.leave(ctx)
+	}
+	if lost := (*FencedError)(nil); errors.As(err, &lost) {
+		return x.surrender(ctx, lost)
+	}
+	return err
+}
+
+func (x *Exchange) hold(ctx context.Context) error {
+	if x.o.Hold == nil {
+		return nil
+	}
+	if err := x.o.Hold(ctx); err != nil {
+		return fmt.Errorf("wait for genesis: %w", err)
+	}
+	return nil
+}
+
+// loop steps at each event, until the context ends.
+func (x *Exchange) loop(ctx context.Context, hold <-chan error) error {
+	for {
+		moved := x.store.HeadChanged()
+		wake, err := x.step(ctx)
+		if err != nil {
+			return err
+		}
+		alarm, stop := x.alarm(wake)
+		select {
+		case <-ctx.Done():
+			stop()
+			return nil
+		case <-moved:
+		case <-x.news.wake:
+		case <-alarm:
+		case err := <-hold:
+			if err != nil && ctx.Err() == nil {
+				stop()
+				return err
+			}
+			x.released, hold = err == nil, nil
+		}
+		stop()
+	}
+}
+
+// alarm rings at a moment, never if that is zero.
+func (x *Exchange) alarm(at time.Time) (ring <-chan time.Time, stop func()) {
+	if at.IsZero() {
+		return nil, func() {}
+	}
+	timer := x.o.Clock.NewTimer(max(0, at.Sub(x.o.Clock.Now())))
+	return timer.C(), func() { timer.Stop() }
+}
+
+// step does what is due, and says when something is due without an event. It
+// fails only for good: what the link does wrong is tried again.
+func (x *Exchange) step(ctx context.Context) (wake time.Time, err error) {
+	x.listen()
+	if now := x.o.Clock.Now(); now.Before(x.retry) {
+		return x.retry, nil
+	}
+	for _, part := range []func(context.Context) error{x.resync, x.pull, x.push} {
+		if err := part(ctx); err != nil {
+			if ctx.Err() != nil {
+				return time.Time{}, nil
+			}
+			if lost := (*FencedError)(nil); errors.As(err, &lost) {
+				return time.Time{}, err
+			}
+			x.retry = x.o.Clock.Now().Add(x.pause.next())
+			x.note(func(s *Status) { s.LastError = err.Error() })
+			x.o.Log.Warn("exchange with upstream failed and will be tried again", "branch", x.o.Branch, "err", err)
+			return x.retry, nil
+		}
+	}
+	x.retry = time.Time{}
+	x.pause.reset()
+	return x.due(), nil
+}
+
+// due returns the earliest moment at which waiting ends.
+func (x *Exchange) due() time.Time {
+	var wake time.Time
+	if !x.awaited.IsZero() {
+		wake = x.until
+	}
+	if !x.lazy.IsZero() {
+		if at := x.lazy.Add(x.o.LazyWait); wake.IsZero() || at.Before(wake) {
+			wake = at
+		}
+	}
+	return wake
+}
+
+// listen takes in the news.
+func (x *Exchange) listen() {
+	found, connects, up, err := x.news.read()
+	x.main = found[Main]
+	if connects != x.connects {
+		x.connects, x.known = connects, false
+		x.retry = time.Time{} // a sign of life
+	}
+	if own, heard := found[x.ref]; heard && own != x.own && !own.IsZero() && !x.repo.Has(own) {
+		x.known = false // not ours: look closer
+	}
+	x.note(func(s *Status) {
+		s.Connected = up
+		if err != nil {
+			s.LastError = err.Error()
+		}
+	})
+}
+
+// note changes the status.
+func (x *Exchange) note(change func(*Status)) {
+	x.status.mu.Lock()
+	defer x.status.mu.Unlock()
+	change(&x.status.s)
+}

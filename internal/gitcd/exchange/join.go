@@ -1,0 +1,137 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
+)
+
+// attempts is how often a merge is computed before a writer that is faster
+// gets a pause.
+const attempts = 16
+
+// errNeverStill says that the keys of a merge change faster than it is computed.
+var errNeverStill = errors.New("keys change faster than they can be merged")
+
+// join merges a commit of main into the store.
+func (x *Exchange) join(ctx context.Context, theirs gitobj.ID) error {
+	for range attempts {
+		done, err := x.tryJoin(ctx, theirs)
+		if err != nil {
+			return fmt.Errorf("merge main into %s: %w", x.o.Branch, err)
+		}
+		if done {
+			return nil
+		}
+	}
+	return fmt.Errorf("merge main into %s: %w", x.o.Branch, errNeverStill)
+}
+
+// tryJoin computes a merge and hands it to the store, which refuses it if a
+// key was written meanwhile.
+func (x *Exchange) tryJoin(ctx context.Context, theirs gitobj.ID) (done bool, err error) {
+	view, err := x.store.MergeView(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the store: %w", err)
+	}
+	p := merge.Policy{Ours: x.o.Branch, Theirs: merge.MainBranch, Integrator: merge.MainBranch, Owner: x.o.Owner}
+	m, err := x.history.Merge(ctx, view.Head, theirs, p)
+	if err != nil {
+		return false, err
+	}
+	switch m.Relation {
+	case merge.Equal, merge.OursAhead:
+		return true, nil
+	case merge.TheirsAhead, merge.Diverged, merge.Unrelated:
+	}
+	in := mvcc.Merge{Theirs: theirs, Changes: make([]mvcc.KeyChange, 0, len(m.Changes))}
+	if len(m.Bases) > 0 {
+		in.Base = m.Bases[0]
+	}
+	for _, c := range m.Changes {
+		value, err := c.Content(x.repo)
+		if err != nil {
+			return false, err
+		}
+		in.Changes = append(in.Changes, mvcc.KeyChange{Key: c.Key, Expect: view.ModRevision(c.Key), Value: value, Delete: c.Delete})
+	}
+	when, err := commitOf(x.repo, theirs)
+	if err != nil {
+		return false, err
+	}
+	in.Message, err = x.message(m, merge.Occasion{
+		Who: x.o.Branch, When: when.Committer.When, Bases: m.Bases,
+		Ours: view.Head, Theirs: theirs, OurBranch: x.o.Branch, TheirBranch: merge.MainBranch,
+	})
+	if err != nil {
+		return false, err
+	}
+	if _, err := x.store.Merge(ctx, in); errors.Is(err, mvcc.ErrStale) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	x.note(func(s *Status) {
+		s.Merges++
+		s.Conflicts += int64(len(m.Conflicts))
+	})
+	return true, nil
+}
+
+const (
+	// conflictTrailer begins a line that holds the record of a conflict. The hub files it.
+	conflictTrailer = "Conflict: "
+	// longestRecord is the longest such line: a longer one goes without the fields' values, which the blobs have.
+	longestRecord = 16 << 10
+	// mostRecords is how many conflicts one message holds.
+	mostRecords = 1000
+)
+
+// message is the message of a merge commit. The conflicts that the merge
+// decided are recorded in it: the commit and its record are one.
+func (x *Exchange) message(m merge.Merged, o merge.Occasion) (string, error) {
+	var out strings.Builder
+	fmt.Fprintf(&out, "merge main into %s\n", x.o.Branch)
+	if len(m.Conflicts) == 0 {
+		return out.String(), nil
+	}
+	fmt.Fprintf(&out, "\nConflicts: %d\n", len(m.Conflicts))
+	for _, c := range m.Conflicts[:min(len(m.Conflicts), mostRecords)] {
+		line, err := recordLine(c, o)
+		if err == nil && len(line) > longestRecord {
+			c.Base.JSON, c.Ours.JSON, c.Theirs.JSON = nil, nil, nil
+			line, err = recordLine(c, o)
+		}
+		if err != nil {
+			return "", err
+		}
+		out.WriteString(conflictTrailer + line + "\n")
+	}
+	return out.String(), nil
+}
+
+func recordLine(c merge.Conflict, o merge.Occasion) (string, error) {
+	key, content, err := merge.Record(c, o)
+	if err != nil {
+		return "", err
+	}
+	var line bytes.Buffer
+	if err := json.Compact(&line, content); err != nil {
+		return "", fmt.Errorf("record conflict of %q: %w", c.Key, err)
+	}
+	name, err := json.Marshal(key) // a key may have spaces and line ends
+	if err != nil {
+		return "", fmt.Errorf("record conflict of %q: %w", c.Key, err)
+	}
+	return string(name) + " " + line.String(), nil
+}

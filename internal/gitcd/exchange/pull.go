@@ -1,0 +1,159 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
+)
+
+// resync reads where the upstream is, after a link came up or when the branch
+// may not be ours any more (law X4).
+func (x *Exchange) resync(ctx context.Context) error {
+	if x.known || x.connects == 0 {
+		return nil
+	}
+	call, cancel := x.within(ctx, x.o.Timeout)
+	defer cancel()
+	found, err := x.up.ListRefs(call, x.ref, Main)
+	if err != nil {
+		return fmt.Errorf("read the upstream's refs: %w; check the network and the certificates, writes go on meanwhile", reason(call, err))
+	}
+	if err := x.judge(ctx, found[x.ref]); err != nil {
+		return err
+	}
+	if x.main = found[Main]; x.main.IsZero() {
+		x.joined = x.main // there is none any more, or not yet
+	}
+	return nil
+}
+
+// judge takes a head of the own branch, as read upstream, for what it is.
+func (x *Exchange) judge(ctx context.Context, own gitobj.ID) error {
+	if own.IsZero() {
+		x.own, x.known = own, true // never pushed, or the upstream has lost it: all is pushed again
+		return nil
+	}
+	// After a restart the store may yet have to make the commit again that was pushed before.
+	head, err := x.store.Flush(ctx)
+	if err != nil {
+		return fmt.Errorf("commit what is written: %w", err)
+	}
+	ours, err := x.holds(ctx, head, own)
+	if err != nil {
+		return err
+	}
+	if !ours {
+		return x.lost(ctx, own)
+	}
+	x.own, x.known = own, true
+	x.note(func(s *Status) { s.Pushed = own.String() })
+	return nil
+}
+
+// holds says whether a commit's history has another one in it.
+func (x *Exchange) holds(ctx context.Context, head, id gitobj.ID) (bool, error) {
+	switch {
+	case head == id:
+		return true, nil
+	case head.IsZero() || !x.repo.Has(id) || !x.repo.Has(head):
+		return false, nil
+	}
+	return contains(ctx, x.repo, head, id)
+}
+
+// contains says whether a commit is in the history of a head.
+func contains(ctx context.Context, repo Repository, head, id gitobj.ID) (bool, error) {
+	bases, err := merge.Bases(ctx, repo, head, id)
+	if err != nil {
+		return false, fmt.Errorf("compare %s with %s: %w", head, id, err)
+	}
+	return len(bases) == 1 && bases[0] == id, nil
+}
+
+// pull brings main home and merges it.
+func (x *Exchange) pull(ctx context.Context) error {
+	if x.main.IsZero() || x.main == x.joined || !x.known {
+		return nil
+	}
+	x.note(func(s *Status) { s.Behind = true })
+	if err := x.fetch(ctx, x.main); err != nil {
+		return err
+	}
+	if err := x.compare(ctx); err != nil {
+		return err
+	}
+	if !x.awaited.IsZero() {
+		held, err := x.holds(ctx, x.main, x.awaited)
+		if err != nil {
+			return err
+		}
+		if !held && x.o.Clock.Now().Before(x.until) {
+			return nil // the hub is about to merge what we pushed: main with it has one base with us
+		}
+		x.awaited = gitobj.Zero
+	}
+	if err := x.join(ctx, x.main); err != nil {
+		return err
+	}
+	x.joined = x.main
+	main := x.main.String()
+	x.note(func(s *Status) { s.Main, s.Behind = main, false })
+	return nil
+}
+
+// compare notices a main that lost what it had: its history was rewritten, or
+// the upstream came back from a backup. What we have of it is then to be pushed again.
+func (x *Exchange) compare(ctx context.Context) error {
+	if x.joined.IsZero() {
+		return nil
+	}
+	held, err := x.holds(ctx, x.main, x.joined)
+	if err == nil && !held {
+		x.o.Log.Warn("main upstream lacks what it had; handing in again what is here", "had", x.joined.String(), "has", x.main.String())
+		x.joined = gitobj.Zero
+	}
+	return err
+}
+
+// fetch makes a commit of the upstream's our own.
+func (x *Exchange) fetch(ctx context.Context, id gitobj.ID) error {
+	was, _ := x.repo.Ref(remoteMain)
+	if was == id {
+		return nil
+	}
+	var frame journal.Frame
+	if !x.repo.Has(id) {
+		call, cancel := x.within(ctx, x.o.Timeout)
+		defer cancel()
+		came, err := x.up.Fetch(call, x.repo, []gitobj.ID{id}, x.haves(was))
+		if err != nil {
+			return fmt.Errorf("fetch main: %w", reason(call, err))
+		}
+		frame.Objects = came
+	}
+	frame.Refs = []journal.RefUpdate{{Name: remoteMain, Old: was, New: id}}
+	// Not durable by itself: the merge that follows is, and it is behind this in the journal.
+	if _, err := x.repo.Append(ctx, []journal.Frame{frame}, false); err != nil {
+		return fmt.Errorf("store main: %w", err)
+	}
+	now := x.o.Clock.Now()
+	x.note(func(s *Status) { s.LastFetch = &now })
+	return nil
+}
+
+// haves are commits that the upstream is likely to have.
+func (x *Exchange) haves(more ...gitobj.ID) []gitobj.ID {
+	var out []gitobj.ID
+	for _, id := range append([]gitobj.ID{x.own, x.joined, x.store.Head()}, more...) {
+		if !id.IsZero() {
+			out = append(out, id)
+		}
+	}
+	return out
+}

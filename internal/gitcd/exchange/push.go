@@ -1,0 +1,184 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
+)
+
+// push hands in what the upstream lacks, if it is time to.
+func (x *Exchange) push(ctx context.Context) error {
+	head := x.store.Head()
+	if !x.unpushed(head) {
+		x.lazy = time.Time{}
+		x.note(func(s *Status) { s.Unpushed, s.UnpushedSince = false, nil })
+		return nil
+	}
+	now := x.o.Clock.Now()
+	x.note(func(s *Status) {
+		if !s.Unpushed {
+			s.Unpushed, s.UnpushedSince = true, &now
+		}
+	})
+	if !x.known || !x.released {
+		return nil
+	}
+	if !x.awaited.IsZero() && now.Before(x.until) {
+		return nil
+	}
+	x.awaited = gitobj.Zero
+	if wait, err := x.waits(ctx, head, now); err != nil || wait {
+		return err
+	}
+	return x.handIn(ctx, head)
+}
+
+// unpushed says whether the upstream lacks a head. A head that only followed main is not pushed (law X2).
+func (x *Exchange) unpushed(head gitobj.ID) bool {
+	return !head.IsZero() && head != x.own && head != x.main && head != x.joined
+}
+
+// waits says whether a head holds nothing but lazy changes, which may wait for
+// company.
+func (x *Exchange) waits(ctx context.Context, head gitobj.ID, now time.Time) (bool, error) {
+	lazy, err := x.onlyLazy(ctx, head)
+	if err != nil {
+		return false, err
+	}
+	if !lazy {
+		x.lazy = time.Time{}
+		return false, nil
+	}
+	if x.lazy.IsZero() {
+		x.lazy = now
+	}
+	if now.Before(x.lazy.Add(x.o.LazyWait)) {
+		return true, nil
+	}
+	x.lazy = time.Time{}
+	return false, nil
+}
+
+var errUrgent = errors.New("a change that is not lazy")
+
+// onlyLazy compares a head with what the upstream has of it.
+func (x *Exchange) onlyLazy(ctx context.Context, head gitobj.ID) (bool, error) {
+	base := x.own
+	if !x.joined.IsZero() {
+		base = x.joined
+	}
+	if base.IsZero() || !x.repo.Has(base) {
+		return false, nil
+	}
+	there, err := x.treeOf(base)
+	if err != nil {
+		return false, err
+	}
+	here, err := x.treeOf(head)
+	if err != nil {
+		return false, err
+	}
+	err = treeedit.Diff(ctx, x.repo, there, here, func(key string, _, _ gitobj.ID) error {
+		if x.o.Grains.Of(key) != layout.Batch {
+			return errUrgent
+		}
+		return nil
+	})
+	if errors.Is(err, errUrgent) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("compare with what was pushed: %w", err)
+	}
+	return true, nil
+}
+
+func (x *Exchange) treeOf(id gitobj.ID) (gitobj.ID, error) {
+	c, err := commitOf(x.repo, id)
+	return c.Tree, err
+}
+
+func commitOf(objects transport.Objects, id gitobj.ID) (gitobj.Commit, error) {
+	kind, data, err := objects.Get(id)
+	if err != nil {
+		return gitobj.Commit{}, fmt.Errorf("read commit %s: %w", id, err)
+	}
+	if kind != gitobj.KindCommit {
+		return gitobj.Commit{}, fmt.Errorf("read commit %s: it is a %s", id, kind)
+	}
+	return gitobj.DecodeCommit(data)
+}
+
+// handIn pushes a head, and finds out what is there if the upstream refuses.
+func (x *Exchange) handIn(ctx context.Context, head gitobj.ID) error {
+	err := x.send(ctx, transport.Command{Name: x.ref, Old: x.own, New: head}, x.own, x.joined)
+	if rejected := (*transport.RejectedError)(nil); errors.As(err, &rejected) {
+		x.known = false // the next step reads the refs, and judges
+		if again := x.resync(ctx); again != nil {
+			return again
+		}
+		if x.own == head {
+			return nil // it had come through, only the answer had not
+		}
+		return fmt.Errorf("%w; the upstream's log says more", err)
+	}
+	if err != nil {
+		x.known = false // it may have come through
+		return fmt.Errorf("%w; check the network and the certificates, writes go on meanwhile", err)
+	}
+	now := x.o.Clock.Now()
+	x.own, x.awaited, x.until = head, head, now.Add(x.o.Await)
+	x.note(func(s *Status) {
+		s.Pushed, s.LastPush, s.LastError = head.String(), &now, ""
+		s.Unpushed, s.UnpushedSince = false, nil
+		s.Pushes++
+	})
+	return nil
+}
+
+// send pushes one ref with the objects that the haves do not hold.
+func (x *Exchange) send(ctx context.Context, c transport.Command, haves ...gitobj.ID) error {
+	items, err := transport.Missing(ctx, x.repo, []gitobj.ID{c.New}, haves)
+	if err != nil {
+		return fmt.Errorf("list what to push: %w", err)
+	}
+	call, cancel := x.within(ctx, x.o.Timeout)
+	defer cancel()
+	if err := x.up.Push(call, x.repo, []transport.Command{c}, items); err != nil {
+		return fmt.Errorf("push %s: %w", c.Name, reason(call, err))
+	}
+	return nil
+}
+
+// leave hands in what is left when the exchange is stopped. What it cannot
+// hand in stays in the journal and goes out on the next start.
+func (x *Exchange) leave(ctx context.Context) error {
+	ctx, cancel := x.grace(ctx)
+	defer cancel()
+	head, err := x.store.Flush(ctx)
+	if err != nil {
+		return fmt.Errorf("commit what is left: %w", err)
+	}
+	if x.connects == 0 || !x.released || !x.unpushed(head) {
+		return nil
+	}
+	if err = x.resync(ctx); err == nil {
+		err = x.handIn(ctx, head)
+	}
+	if lost := (*FencedError)(nil); errors.As(err, &lost) {
+		return err
+	}
+	if err != nil {
+		x.o.Log.Warn("left with something unpushed; it goes out on the next start", "branch", x.o.Branch, "head", head.String(), "err", err)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
+)
+
+// ErrNoStream says that an upstream does not notify: it must be polled.
+var ErrNoStream = errors.New("the upstream has no watch stream")
+
+// errSilent says that a watch stream said nothing, not even that it lives.
+var errSilent = errors.New("the watch stream has gone silent")
+
+// Remote is an upstream over HTTP.
+type Remote struct {
+	transport.Client
+	// WatchURL is where notices come from. Empty: the upstream has none.
+	WatchURL string
+	// Silence is how long a stream may say nothing. Default 30 s.
+	Silence time.Duration
+	// Clock measures the silence. Default the real one.
+	Clock clock.Clock
+}
+
+// NewHubRemote returns the upstream of a hub at a base URL, as https://host:8443.
+func NewHubRemote(base string, client *http.Client) *Remote {
+	base = strings.TrimSuffix(base, "/")
+	return &Remote{Client: transport.Client{URL: base + "/repo.git", HTTP: client}, WatchURL: base + "/v1/watch"}
+}
+
+// NewGitRemote returns the upstream of a repository on a plain Git server.
+func NewGitRemote(repository string, client *http.Client) *Remote {
+	return &Remote{Client: transport.Client{URL: repository, HTTP: client}}
+}
+
+// notice is a line of the stream; see docs/formats/hub-protocol.md.
+type notice struct {
+	Ref string    `json:"ref"`
+	ID  gitobj.ID `json:"id"`
+}
+
+// Watch reads the hub's stream.
+func (r *Remote) Watch(ctx context.Context, refs []string, tell func(ref string, head gitobj.ID)) error {
+	if r.WatchURL == "" {
+		return ErrNoStream
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.WatchURL+"?"+url.Values{"ref": refs}.Encode(), nil)
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", r.WatchURL, err)
+	}
+	alive := make(chan struct{}, 1)
+	go r.listen(ctx, alive, cancel)
+	resp, err := r.HTTP.Do(req)
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", r.WatchURL, reason(ctx, err))
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound:
+		return fmt.Errorf("watch %s: %w", r.WatchURL, ErrNoStream)
+	default:
+		text, err := io.ReadAll(io.LimitReader(resp.Body, 512))
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		return fmt.Errorf("watch: %w", &transport.StatusError{Code: resp.StatusCode, URL: r.WatchURL, Text: strings.TrimSpace(string(text))})
+	}
+	lines := json.NewDecoder(resp.Body)
+	for {
+		var n notice
+		if err := lines.Decode(&n); err != nil {
+			return fmt.Errorf("watch %s: %w", r.WatchURL, reason(ctx, err))
+		}
+		select {
+		case alive <- struct{}{}:
+		default:
+		}
+		tell(n.Ref, n.ID)
+	}
+}
+
+// listen ends the stream when nothing is heard for too long.
+func (r *Remote) listen(ctx context.Context, alive <-chan struct{}, cancel context.CancelCauseFunc) {
+	silence, clk := r.Silence, r.Clock
+	if silence <= 0 {
+		silence = 30 * time.Second
+	}
+	if clk == nil {
+		clk = clock.RealClock{}
+	}
+	timer := clk.NewTimer(silence)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C():
+			cancel(errSilent)
+			return
+		case <-alive:
+			if !timer.Stop() {
+				select {
+				case <-timer.C():
+				default:
+				}
+			}
+			timer.Reset(silence)
+		}
+	}
+}
+
+// reason prefers why a context ended to the error that this led to.
+func reason(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
+}

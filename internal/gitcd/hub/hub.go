@@ -1,0 +1,199 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
+)
+
+// Repository is the hub's durable home of objects and refs, a *journal.Journal.
+// It is safe for concurrent use.
+type Repository interface {
+	transport.Repository
+	// Ref returns what a ref points to.
+	Ref(name string) (gitobj.ID, bool)
+	// Append writes the frames, all or nothing, and returns, if durable, after
+	// a sync that covers them. A ref that is not at its Old is a *journal.RefConflictError.
+	Append(ctx context.Context, frames []journal.Frame, durable bool) ([]journal.Place, error)
+}
+
+// Options configures a Hub. The zero value is a good production setting.
+type Options struct {
+	// Identify says who sends a request. Default CommonName.
+	Identify func(*http.Request) (string, error)
+	// Limits bound a push.
+	Limits transport.Limits
+	// Heartbeat is how often a watch stream says that it lives. Default 10 s.
+	Heartbeat time.Duration
+	// Retry is when a branch that could not be merged is tried again, without a
+	// push. Default 30 s.
+	Retry time.Duration
+	// Clock is for heartbeats, retries and the times in the status. Default the real one.
+	Clock clock.WithTicker
+	// Log is told of what goes wrong. Default: nobody.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Identify == nil {
+		o.Identify = CommonName
+	}
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = 10 * time.Second
+	}
+	if o.Retry <= 0 {
+		o.Retry = 30 * time.Second
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Hub serves one repository and merges its branches into main.
+type Hub struct {
+	repo  Repository
+	o     Options
+	board *board
+	wake  chan struct{} // holds one token when branches are waiting for a pass
+
+	stopping chan struct{} // closed when Run returns: streams end
+	stop     sync.Once
+
+	// Run owns what follows.
+	view    *view
+	history *merge.History
+	editor  *treeedit.Editor // of main's tree
+
+	// mu guards what follows.
+	mu       sync.Mutex
+	reported []record               // conflicts that heavens met, for the next pass to file
+	pending  map[string]struct{}    // refs of branches that the next pass looks at
+	passing  map[string]struct{}    // refs of branches that the running pass looks at
+	branches map[string]branchState // ref -> what Status tells of it
+	merged   mergeState
+}
+
+// view is what a pass sees. It outlives the pass in what the merger and the
+// editor remember.
+type view struct{ transport.Objects }
+
+// branchState is what only the hub's own memory knows of a branch.
+type branchState struct {
+	lastPush time.Time
+	lastErr  string
+}
+
+// mergeState is what only the hub's own memory knows of main.
+type mergeState struct {
+	passes, commits, conflicts int64
+	lastErr                    string
+	lastMerge                  time.Time
+}
+
+// New returns a hub of the repository. Run must run for branches to be merged.
+func New(repo Repository, o Options) *Hub {
+	h := &Hub{
+		repo:     repo,
+		o:        o.withDefaults(),
+		wake:     make(chan struct{}, 1),
+		stopping: make(chan struct{}),
+		pending:  map[string]struct{}{},
+		branches: map[string]branchState{},
+		view:     &view{repo},
+	}
+	h.history, h.editor = merge.NewHistory(h.view), treeedit.New(h.view, gitobj.Zero)
+	refs := repo.Refs("refs/")
+	h.board = newBoard(refs)
+	for ref := range refs {
+		if mergeable(ref) { // what was pushed before a restart may not have been merged
+			h.pending[ref] = struct{}{}
+		}
+	}
+	h.signal()
+	return h
+}
+
+// Handler serves the repository at /repo.git, the watch stream at /v1/watch
+// and the status at /v1/status.
+func (h *Hub) Handler() http.Handler {
+	mux := http.NewServeMux()
+	git := transport.NewServer(h.repo, transport.ServerOptions{Receiver: h, Limits: h.o.Limits, Head: Main, Agent: "gitcd-hub"})
+	mux.Handle("/repo.git/", http.StripPrefix("/repo.git", git))
+	mux.HandleFunc("GET /v1/watch", h.watch)
+	mux.HandleFunc("GET /v1/status", h.serveStatus)
+	return h.authenticated(mux)
+}
+
+// authenticated lets in who has a name.
+func (h *Hub) authenticated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, err := h.o.Identify(r)
+		if err == nil && name != Admin && !IsBranch(name) {
+			err = fmt.Errorf("common name %.80q is neither a branch nor %s: %w", name, Admin, ErrForbidden)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(withPeer(r.Context(), name)))
+	})
+}
+
+// commit writes objects and moves refs, durably. A ref that is not at its Old is transport.ErrStale.
+func (h *Hub) commit(ctx context.Context, objects []transport.Object, moves []transport.Command) error {
+	refs := make([]journal.RefUpdate, len(moves))
+	for i, m := range moves {
+		refs[i] = journal.RefUpdate(m)
+	}
+	_, err := h.repo.Append(ctx, []journal.Frame{{Objects: objects, Refs: refs}}, true)
+	if conflict := (*journal.RefConflictError)(nil); errors.As(err, &conflict) {
+		return fmt.Errorf("%w: %w", transport.ErrStale, err)
+	}
+	return err
+}
+
+// signal wakes the merge loop.
+func (h *Hub) signal() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run merges until the context ends. It owns main and conflicts: at most one
+// Run of a repository.
+func (h *Hub) Run(ctx context.Context) error {
+	defer h.stop.Do(func() { close(h.stopping) })
+	var retry <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.wake:
+		case <-retry:
+		}
+		retry = nil
+		if failed := h.pass(ctx); failed {
+			retry = h.o.Clock.After(h.o.Retry)
+		}
+	}
+}

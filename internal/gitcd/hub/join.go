@@ -1,0 +1,183 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
+)
+
+// mainBranch is main's name in policies and records.
+const mainBranch = merge.MainBranch
+
+// policy decides conflicts between main and a branch. The heaven that merges
+// main uses the same one with the names swapped.
+func policy(branch string) merge.Policy {
+	return merge.Policy{Ours: mainBranch, Theirs: branch, Integrator: mainBranch, Owner: merge.DefaultOwners().Owner}
+}
+
+// fold joins one branch to main (law H4).
+func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) error {
+	if f.main.IsZero() {
+		f.main = head // the first branch that arrives is the genesis of main
+		return nil
+	}
+	branch := strings.TrimPrefix(name, heads)
+	h.view.Objects = f
+	m, err := h.history.Merge(ctx, f.main, head, policy(branch))
+	if err != nil {
+		return fmt.Errorf("merge %s into main: %w", branch, err)
+	}
+	switch m.Relation {
+	case merge.Equal, merge.OursAhead: // main has it all
+		return nil
+	case merge.TheirsAhead: // the branch has all of main
+		f.main = head
+		return nil
+	case merge.Diverged, merge.Unrelated:
+	}
+	ours, err := commitOf(f, f.main)
+	if err != nil {
+		return err
+	}
+	theirs, err := commitOf(f, head)
+	if err != nil {
+		return err
+	}
+	h.editor.Reset(ours.Tree)
+	tree, err := merge.Apply(ctx, h.editor, m.Changes, f.emit)
+	if err != nil {
+		return fmt.Errorf("merge %s into main: %w", branch, err)
+	}
+	o := mergeCommit(ours, theirs, []gitobj.ID{f.main, head}, tree, "merge "+branch+" into main\n")
+	f.add(o)
+	made, err := gitobj.DecodeCommit(o.Data)
+	if err != nil {
+		return fmt.Errorf("merge %s into main: %w", branch, err)
+	}
+	occasion := merge.Occasion{
+		Who: made.Author.Name, When: made.Author.When,
+		Bases: m.Bases, Ours: f.main, Theirs: head, OurBranch: mainBranch, TheirBranch: branch,
+	}
+	for _, c := range m.Conflicts {
+		key, content, err := merge.Record(c, occasion)
+		if err != nil {
+			return fmt.Errorf("merge %s into main: %w", branch, err)
+		}
+		f.records = append(f.records, record{key: key, content: content})
+	}
+	f.main = o.ID
+	f.merges++
+	return nil
+}
+
+// emit keeps an object that an editor made.
+func (f *fold) emit(o treeedit.Object) error {
+	f.add(transport.Object(o))
+	return nil
+}
+
+func commitOf(r transport.Objects, id gitobj.ID) (gitobj.Commit, error) {
+	kind, data, err := r.Get(id)
+	if err != nil {
+		return gitobj.Commit{}, fmt.Errorf("read commit %s: %w", id, err)
+	}
+	if kind != gitobj.KindCommit {
+		return gitobj.Commit{}, fmt.Errorf("read commit %s: it is a %s", id, kind)
+	}
+	return gitobj.DecodeCommit(data)
+}
+
+// record is a conflict as it is kept: a file.
+type record struct {
+	key     string
+	content []byte
+}
+
+// conflictTrailer begins a line of a heaven's merge commit that holds the
+// record of a conflict: its key as a JSON string, and its content, on one line.
+const conflictTrailer = "Conflict: "
+
+// reported returns the conflicts that heavens recorded in their merge commits.
+func reported(objects []transport.Object) []record {
+	var out []record
+	for _, o := range objects {
+		if o.Kind != gitobj.KindCommit || !bytes.Contains(o.Data, []byte("\n"+conflictTrailer)) {
+			continue
+		}
+		c, err := gitobj.DecodeCommit(o.Data)
+		if err != nil {
+			continue // it was parsed when it came in
+		}
+		for line := range strings.SplitSeq(c.Message, "\n") {
+			text, ok := strings.CutPrefix(line, conflictTrailer)
+			if !ok {
+				continue
+			}
+			if r, err := parseRecord(text); err == nil { // else the commit still says it
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+func parseRecord(text string) (record, error) {
+	var r record
+	var content json.RawMessage
+	in := json.NewDecoder(strings.NewReader(text))
+	if err := errors.Join(in.Decode(&r.key), in.Decode(&content)); err != nil {
+		return r, fmt.Errorf("parse conflict record: %w", err)
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, content, "", "  "); err != nil {
+		return r, fmt.Errorf("parse conflict record: %w", err)
+	}
+	pretty.WriteByte('\n')
+	r.content = pretty.Bytes()
+	return r, nil
+}
+
+// keep commits the records of a pass to the branch of conflicts, and returns how it moves.
+func (h *Hub) keep(ctx context.Context, f *fold) (transport.Command, error) {
+	move := transport.Command{Name: Conflicts}
+	var parents []gitobj.ID
+	var tree gitobj.ID
+	if head, ok := h.repo.Ref(Conflicts); ok {
+		before, err := commitOf(f, head)
+		if err != nil {
+			return move, err
+		}
+		move.Old, parents, tree = head, []gitobj.ID{head}, before.Tree
+	}
+	editor := treeedit.New(f, tree)
+	for _, r := range f.records {
+		o := transport.Object{Kind: gitobj.KindBlob, ID: gitobj.Hash(gitobj.KindBlob, r.content), Data: r.content}
+		f.add(o)
+		if err := editor.Set(ctx, r.key, o.ID); err != nil {
+			return move, fmt.Errorf("file conflict of %q: %w", r.key, err)
+		}
+	}
+	tree, err := editor.Write(ctx, f.emit)
+	if err != nil {
+		return move, fmt.Errorf("file conflicts: %w", err)
+	}
+	main, err := commitOf(f, f.main)
+	if err != nil {
+		return move, err
+	}
+	o := mergeCommit(main, main, parents, tree, fmt.Sprintf("record %d conflicts\n\nMain: %s\n", len(f.records), f.main))
+	f.add(o)
+	move.New = o.ID
+	return move, nil
+}

@@ -1,0 +1,153 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
+)
+
+// fold is the work of one pass: main as it grows, and what it grew by.
+type fold struct {
+	store   transport.Objects // the repository, and what this pass made
+	made    map[gitobj.ID]transport.Object
+	objects []transport.Object
+	main    gitobj.ID
+	records []record
+	merges  int64
+}
+
+// Get reads what this pass made, or the repository.
+func (f *fold) Get(id gitobj.ID) (gitobj.Kind, []byte, error) {
+	if o, ok := f.made[id]; ok {
+		return o.Kind, o.Data, nil
+	}
+	return f.store.Get(id)
+}
+
+// Has looks where Get does.
+func (f *fold) Has(id gitobj.ID) bool {
+	_, ok := f.made[id]
+	return ok || f.store.Has(id)
+}
+
+// add keeps an object that this pass made.
+func (f *fold) add(o transport.Object) {
+	if !f.Has(o.ID) {
+		f.made[o.ID] = o
+		f.objects = append(f.objects, o)
+	}
+}
+
+// pass merges the branches that wait for it into main, and says whether one
+// must be tried again.
+func (h *Hub) pass(ctx context.Context) (again bool) {
+	names, records := h.take()
+	if len(names) == 0 {
+		return false
+	}
+	was, _ := h.repo.Ref(Main)
+	f := &fold{store: h.repo, made: map[gitobj.ID]transport.Object{}, main: was, records: records}
+	failed := map[string]error{}
+	for _, name := range names {
+		head, ok := h.repo.Ref(name)
+		if !ok {
+			continue
+		}
+		if err := h.fold(ctx, f, name, head); err != nil {
+			failed[name] = err // main is as it was before; an object more does no harm
+		}
+	}
+	err := h.publish(ctx, f, was)
+	h.settle(names, failed, f, len(records), err)
+	return err != nil || len(failed) > 0
+}
+
+// take empties the list of waiting branches, in the order of their names, and
+// that of conflicts which the heavens reported.
+func (h *Hub) take() ([]string, []record) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	names := slices.Sorted(maps.Keys(h.pending))
+	h.pending, h.passing = map[string]struct{}{}, h.pending
+	records := h.reported
+	h.reported = nil
+	return names, records
+}
+
+// publish makes a pass durable, then tells of it (law H3).
+func (h *Hub) publish(ctx context.Context, f *fold, was gitobj.ID) error {
+	var moves []transport.Command
+	if f.main != was {
+		moves = append(moves, transport.Command{Name: Main, Old: was, New: f.main})
+	}
+	if len(f.records) > 0 {
+		move, err := h.keep(ctx, f)
+		if err != nil {
+			return fmt.Errorf("record conflicts: %w", err)
+		}
+		moves = append(moves, move)
+	}
+	if len(moves) == 0 {
+		return nil
+	}
+	if err := h.commit(ctx, f.objects, moves); err != nil {
+		return fmt.Errorf("commit main: %w", err)
+	}
+	told := map[string]gitobj.ID{}
+	for _, m := range moves {
+		told[m.Name] = m.New
+	}
+	h.board.post(told)
+	return nil
+}
+
+// settle notes how a pass went. The first of its records were reports.
+func (h *Hub) settle(names []string, failed map[string]error, f *fold, reports int, err error) {
+	now := h.o.Clock.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.passing)
+	h.merged.passes++
+	h.merged.lastErr = ""
+	for _, name := range names {
+		state := h.branches[name]
+		state.lastErr = ""
+		if why := errors.Join(failed[name], err); why != nil {
+			state.lastErr = why.Error()
+			h.pending[name] = struct{}{}
+			h.o.Log.Error("branch is not merged and will be tried again", "branch", strings.TrimPrefix(name, heads), "err", why)
+		}
+		h.branches[name] = state
+	}
+	if err != nil {
+		h.merged.lastErr = err.Error()
+		h.reported = append(f.records[:reports:reports], h.reported...)
+		return
+	}
+	h.merged.commits += f.merges
+	h.merged.conflicts += int64(len(f.records))
+	h.merged.lastMerge = now
+}
+
+// mergeCommit makes the commit that joins a branch to main. It is a function
+// of its parents and its tree (law H5).
+func mergeCommit(ours, theirs gitobj.Commit, parents []gitobj.ID, tree gitobj.ID, message string) transport.Object {
+	when := ours.Committer.When
+	if theirs.Committer.When.After(when) {
+		when = theirs.Committer.When
+	}
+	who := gitobj.Signature{Name: "automated-merge", Email: "automated-merge@trishanku.org", When: time.Unix(when.Unix(), 0).UTC()}
+	c := gitobj.Commit{Tree: tree, Parents: parents, Author: who, Committer: who, Message: message}
+	data := c.Encode()
+	return transport.Object{Kind: gitobj.KindCommit, ID: gitobj.Hash(gitobj.KindCommit, data), Data: data}
+}

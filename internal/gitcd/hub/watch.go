@@ -1,0 +1,100 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
+)
+
+// Notice is one line of a watch stream: a ref and its head, Zero if there is
+// none. A stream begins with one notice for each ref. A line that repeats the
+// last value is a heartbeat.
+type Notice struct {
+	Ref string    `json:"ref"`
+	ID  gitobj.ID `json:"id"`
+}
+
+const (
+	maxWatched   = 16
+	writeTimeout = 30 * time.Second
+)
+
+// watch answers GET /v1/watch?ref=...&ref=...: newline-delimited JSON, until
+// the client leaves or the hub stops.
+func (h *Hub) watch(w http.ResponseWriter, r *http.Request) {
+	refs := r.URL.Query()["ref"]
+	if len(refs) == 0 {
+		refs = []string{Main}
+	}
+	if len(refs) > maxWatched {
+		http.Error(w, "a stream watches at most 16 refs", http.StatusBadRequest)
+		return
+	}
+	for _, ref := range refs {
+		if err := transport.CheckRefName(ref); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
+	watcher := h.board.watch(refs)
+	defer h.board.leave(watcher)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("X-Accel-Buffering", "no")
+	out := &noticeWriter{w: w, control: http.NewResponseController(w), refs: refs}
+	heartbeat := h.o.Clock.NewTicker(h.o.Heartbeat)
+	defer heartbeat.Stop()
+	all := true // the first time, and at each heartbeat, values that have not changed are sent as well
+	for {
+		if err := out.send(h.board.read(watcher), all); err != nil {
+			return
+		}
+		all = false
+		select {
+		case <-watcher.wake:
+		case <-heartbeat.C():
+			all = true
+		case <-r.Context().Done():
+			return
+		case <-h.stopping:
+			return
+		}
+	}
+}
+
+// noticeWriter sends what changed since it last sent.
+type noticeWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	refs    []string
+	sent    []gitobj.ID
+}
+
+func (n *noticeWriter) send(ids []gitobj.ID, all bool) error {
+	// Sockets know real time only, whatever clock the hub runs by.
+	deadline := clock.RealClock{}.Now().Add(writeTimeout)
+	if err := n.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, os.ErrNoDeadline) {
+		return err //nolint:wrapcheck // the caller only ends the stream
+	}
+	enc := json.NewEncoder(n.w)
+	for i, id := range ids {
+		if !all && len(n.sent) == len(ids) && n.sent[i] == id {
+			continue
+		}
+		if err := enc.Encode(Notice{Ref: n.refs[i], ID: id}); err != nil {
+			return err //nolint:wrapcheck // the caller only ends the stream
+		}
+	}
+	n.sent = ids
+	return n.control.Flush() //nolint:wrapcheck // the caller only ends the stream
+}
