@@ -27,7 +27,6 @@
 //	journal/seg-N.open    the segments that are not yet packs
 //	journal/state         where reading starts: refs, number and checksum at the first open segment
 //	journal/synced        a hint: up to where the open segment is durable
-//	journal/tail          the names of tail packs
 //
 // # Laws
 //

@@ -96,16 +96,17 @@ func (j *Journal) load() error {
 	if err != nil {
 		return err
 	}
-	old, err := readTails(j.fs, j.dir)
+	tails, unfinished, err := leftovers(j.fs, j.dir)
 	if err != nil {
 		return err
 	}
-	j.oldTails = old
-	skip := map[string]bool{}
-	for _, name := range old {
-		skip[name] = true
+	for _, name := range unfinished {
+		if err := j.fs.Remove(path.Join(j.dir, packDir, name)); err != nil {
+			return err
+		}
 	}
-	if j.mu.packs, err = openPacks(j.fs, j.dir, skip); err != nil {
+	j.oldTails = tails // the first publishing removes those that it does not make again
+	if j.mu.packs, err = openPacks(j.fs, j.dir); err != nil {
 		return err
 	}
 	if j.loose, err = hasLoose(j.fs, j.dir); err != nil {
@@ -160,9 +161,7 @@ func (j *Journal) loadSegments(from start) error {
 	j.write.seq, j.write.chain, j.write.refs = r.seq, r.chain, r.refs
 	j.mu.written = r.seq
 	j.mu.refs = refsOf(r.refs, r.seq)
-	if len(r.refs) > 0 {
-		j.mu.refChanges = 1
-	}
+	j.mu.refChanges = 1 // Git has yet to be told
 	j.syncs.seq = r.seq
 	return nil
 }

@@ -27,8 +27,8 @@ type packFile struct {
 
 func (p *packFile) close() error { return errors.Join(p.data.Close(), p.index.Close()) }
 
-// openPacks opens the packs of a repository but those to skip, own ones first and in order.
-func openPacks(fsys vfs.FS, dir string, skip map[string]bool) (_ []*packFile, err error) {
+// openPacks opens the packs of a repository but its tails: own ones first, the newest before the others.
+func openPacks(fsys vfs.FS, dir string) (_ []*packFile, err error) {
 	at := path.Join(dir, packDir)
 	names, err := list(fsys, at)
 	if err != nil {
@@ -44,7 +44,7 @@ func openPacks(fsys vfs.FS, dir string, skip map[string]bool) (_ []*packFile, er
 	}()
 	for name := range names {
 		stem, ok := strings.CutSuffix(name, ".idx")
-		if !ok || !names[stem+".pack"] || skip[stem] {
+		if !ok || !names[stem+".pack"] || strings.HasPrefix(stem, tailPrefix) {
 			continue // Git does not see a pack without an index, nor an index without a pack
 		}
 		p, err := openPack(fsys, path.Join(at, stem))

@@ -24,7 +24,9 @@ import (
 //	segment  |rec a b rec c rec d e f rec g|
 //	tails    |--------- a b c d ---------| e f |g|
 //
-// A tail pack needs no sync: after a crash the tails are made anew.
+// A tail pack needs no sync: after a crash the tails are made anew. Its name
+// tells it from all other packs; Git wants 40 hexadecimal digits there, any.
+const tailPrefix = "pack-67697463642d" // "gitcd-"
 
 // tail is a tail pack: the segment's entries from a place to another.
 type tail struct {
@@ -145,18 +147,8 @@ func (j *Journal) span(seg *segment, from, to int) int64 {
 	return seg.entryEnd(to-1) - int64(seg.entries[from].off)
 }
 
-// writeTail puts a tail pack where Git looks, its name having been noted first.
+// writeTail puts a tail pack where Git looks.
 func (j *Journal) writeTail(t tail, s *slice) error {
-	stems := []string{t.stem}
-	stems = append(stems, j.oldTails...)
-	for _, seg := range j.view().segments {
-		for _, other := range seg.tails {
-			stems = append(stems, other.stem)
-		}
-	}
-	if err := writeTails(j.fs, j.dir, stems); err != nil {
-		return err
-	}
 	stem := path.Join(j.dir, packDir, t.stem)
 	if err := vfs.WriteFile(j.fs, stem+".pack", s.data, false); err != nil {
 		return err
@@ -194,30 +186,23 @@ func removePack(fsys vfs.FS, stem string) error {
 	return nil
 }
 
-func writeTails(fsys vfs.FS, dir string, stems []string) error {
-	return vfs.WriteFile(fsys, path.Join(dir, tailFile), []byte(strings.Join(stems, "\n")+"\n"), false)
-}
-
-// readTails returns the names of the tail packs that an earlier process has left.
-func readTails(fsys vfs.FS, dir string) ([]string, error) {
-	data, err := vfs.ReadFile(fsys, path.Join(dir, tailFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+// leftovers returns the tail packs that an earlier process has left, and
+// other files of its that are not finished. Power may have torn any of them.
+func leftovers(fsys vfs.FS, dir string) (tails, unfinished []string, err error) {
+	entries, err := fsys.List(path.Join(dir, packDir))
+	if err != nil {
+		return nil, nil, err
 	}
-	var stems []string
-	for _, stem := range strings.Fields(string(data)) {
-		if !strings.HasPrefix(stem, "pack-") || strings.Contains(stem, "/") {
-			continue // power went while the file was written
-		}
-		kept, err := vfs.Exists(fsys, path.Join(dir, packDir, stem+".keep"))
-		if err != nil {
-			return nil, err
-		}
-		if !kept { // a sealed pack may have the very content of a tail
-			stems = append(stems, stem)
+	for _, e := range entries {
+		stem, suffix, _ := strings.Cut(e.Name, ".")
+		switch {
+		case strings.HasPrefix(stem, "pack-") && strings.HasSuffix(suffix, ".tmp"):
+			unfinished = append(unfinished, e.Name)
+		case strings.HasPrefix(stem, tailPrefix) && !slices.Contains(tails, stem):
+			tails = append(tails, stem)
 		}
 	}
-	return stems, nil
+	return tails, unfinished, nil
 }
 
 // packedRefs returns the content of the packed-refs file.

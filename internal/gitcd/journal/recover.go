@@ -21,6 +21,8 @@ type recovery struct {
 	hintOffset  int64
 	// entriesOnly leaves the refs alone: they are of a time before start.
 	entriesOnly bool
+	// readOnly leaves a torn tail as it is.
+	readOnly bool
 }
 
 // replay reads a segment's batches into memory and moves the recovery behind
@@ -51,7 +53,27 @@ func (r *recovery) replay(seg *segment) error {
 	}
 }
 
-// checkHeader mends the header of a segment that power left before its first sync.
+// replaySealed reads the batches of a sealed segment, which end at end.
+func (r *recovery) replaySealed(seg *segment, end int64) error {
+	for seg.end < end {
+		b, err := readBatch(seg.file, seg.end, end, true)
+		if err == nil {
+			err = r.follows(seg, b)
+		}
+		if errors.Is(err, errNoRecord) || errors.Is(err, errTorn) {
+			return &Error{Op: "replay", File: seg.name, Offset: seg.end, Err: fmt.Errorf("%w: %w", err, ErrCorrupt), Hint: hintRestore}
+		}
+		if err != nil {
+			return fmt.Errorf("replay %s: %w", seg.name, err)
+		}
+		if err := r.take(seg, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkHeader checks that the segment begins as a pack, whatever its count.
 func (s *segment) checkHeader(size int64) error {
 	var h [pack.HeaderSize]byte
 	if size >= pack.HeaderSize {
@@ -158,7 +180,7 @@ func (r *recovery) stop(seg *segment, size int64, cause error) error {
 			Err: fmt.Errorf("bytes up to %d were durable, but %w: %w", synced, cause, ErrCorrupt),
 		}
 	}
-	if used <= seg.end {
+	if used <= seg.end || r.readOnly {
 		return nil
 	}
 	// What is left of a torn tail must not be mistaken for a batch later.

@@ -23,7 +23,6 @@ const (
 	checkpointFile = ownDir + "/checkpoint"
 	stateFile      = journalDir + "/state"
 	syncedFile     = journalDir + "/synced"
-	tailFile       = journalDir + "/tail"
 	packDir        = "objects/pack"
 	packedRefsFile = "packed-refs"
 )

@@ -22,7 +22,7 @@ type slice struct {
 }
 
 func (s *slice) count() int    { return len(s.entries) }
-func (s *slice) stem() string  { return "pack-" + s.trailer.String() }
+func (s *slice) stem() string  { return tailPrefix + s.trailer.String()[len(tailPrefix)-len("pack-"):] }
 func (s *slice) index() []byte { return pack.AppendIndex(nil, s.entries, s.trailer) }
 
 // copySlice copies the objects of a segment from one entry to another into a
