@@ -33,7 +33,7 @@ endef
 
 .PHONY: quickstart
 quickstart: build  ## From nothing to a running headless cluster with a workload on it (root; HOST=existing uses $KUBECONFIG)
-	@$(BIN)/sandbox quickstart --host $(HOST) --bin $(BIN) --state $(STATE)
+	@$(BIN)/sandbox quickstart --host $(HOST) --bin-dir $(BIN) --state-dir $(STATE)
 
 .PHONY: test
 test: build-test  ## The tests: no root, no containers
@@ -43,7 +43,7 @@ test: build-test  ## The tests: no root, no containers
 
 .PHONY: quickstart-down
 quickstart-down: $(BIN)/sandbox  ## Remove all that quickstart made, and nothing else
-	@$(BIN)/sandbox quickstart down --host $(HOST) --bin $(BIN) --state $(STATE)
+	@$(BIN)/sandbox quickstart down --host $(HOST) --bin-dir $(BIN) --state-dir $(STATE)
 
 .PHONY: e2e
 e2e: build  ## The quick start, asserted (root)
@@ -78,18 +78,21 @@ release: $(BIN)/kustomize  ## A local clusterctl repository in out/release
 ##@ Building
 
 .PHONY: build
-build: $(KUBERNETES_BINS) $(BIN)/agnhost $(BIN)/clusterctl $(BIN)/capi-manager $(BIN)/coredns $(BIN)/certmanager $(BIN)/kustomize own  ## Everything, from Go modules, into bin/
+build: $(KUBERNETES_BINS) $(BIN)/agnhost $(BIN)/clusterctl $(BIN)/capi-manager $(BIN)/coredns $(BIN)/cert-manager $(BIN)/kustomize own  ## Everything, from Go modules, into bin/
 
 .PHONY: build-test
 build-test: $(filter-out %/kubelet %/kube-proxy,$(KUBERNETES_BINS)) $(BIN)/clusterctl $(BIN)/kustomize own  ## What `make test` runs
 
 .PHONY: own
-own: $(addprefix own-,$(OWN_CMDS))
+own: $(addprefix own-,$(OWN_CMDS)) $(BIN)/pause
 
 own-%:
 	$(call step,build $*,$(GO) build -trimpath -ldflags '$(OWN_LDFLAGS)' -o $(BIN)/$* ./cmd/$*)
 
 $(BIN)/sandbox: own-sandbox ;
+
+$(BIN)/pause: $(wildcard internal/sandbox/pause/*.go)
+	$(call step,build pause,$(GO) build -trimpath -ldflags '-s -w' -o $@ ./internal/sandbox/pause)
 
 $(KUBERNETES_BINS): $(BIN)/%: build/kubernetes/go.mod
 	$(call step,build $* $(KUBERNETES),cd build/kubernetes && $(GO) build -trimpath -ldflags '$(K8S_LDFLAGS)' -o $@ k8s.io/kubernetes/cmd/$*)
@@ -106,7 +109,7 @@ $(BIN)/capi-manager: build/clusterapi/go.mod
 $(BIN)/coredns: build/coredns/go.mod
 	$(call step,build coredns,cd build/coredns && $(GO) build -trimpath -ldflags '-s -w' -o $@ github.com/coredns/coredns)
 
-$(BIN)/certmanager: $(wildcard build/certmanager/*)
+$(BIN)/cert-manager: $(wildcard build/certmanager/*)
 	$(call step,build the cert-manager controllers,cd build/certmanager && $(GO) build -trimpath -ldflags '-s -w' -o $@ .)
 
 $(BIN)/controller-gen: build/tools/go.mod

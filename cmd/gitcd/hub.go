@@ -1,0 +1,82 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/hub"
+)
+
+func hubCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "hub",
+		Short: "Receive branches, merge them into main, and tell everybody",
+		Long: `Receive branches over HTTPS, merge them into main, and tell everybody.
+
+A client's certificate names the one branch that it may push. Anybody with a
+certificate of the authority may fetch, also with stock git.`,
+		Example: `  gitcd hub --config /etc/gitcd/config.yaml
+  git -c http.sslCert=me.crt -c http.sslKey=me.key -c http.sslCAInfo=ca.crt clone https://hub:8443/repo.git`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			if c.Hub == nil {
+				return &usageError{fmt.Errorf("%s configures no hub: run gitcd serve", file)}
+			}
+			return serveHub(cmd.Context(), c)
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file")
+	if err := cmd.MarkFlagRequired("config"); err != nil {
+		panic(err)
+	}
+	return cmd
+}
+
+func serveHub(ctx context.Context, c *gitcdv1.Config) (err error) {
+	logger := newLogger(c.Logging)
+	j, err := openJournal(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+		defer cancel()
+		err = errors.Join(err, j.Close(last))
+	}()
+	h := hub.New(j, hub.Options{Log: logger})
+	l, err := listenTLS(ctx, c.Hub.Listen, &c.Hub.TLS)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return h.Run(ctx) })
+	group.Go(func() error { return serveHTTP(ctx, l, h.Handler(), 5*time.Second) })
+	if c.StatusListen != "" {
+		sl, err := listenTCP(ctx, c.StatusListen)
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, j.Err()) })
+		mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, j.Err()) })
+		mux.Handle("GET /metrics", metricsHandler(nil))
+		group.Go(func() error { return serveHTTP(ctx, sl, mux, time.Second) })
+	}
+	logger.Info("ready to receive branches", "listen", c.Hub.Listen)
+	return group.Wait()
+}

@@ -1,0 +1,138 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/branch"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/exchange"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
+)
+
+func initCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Clone the branch, or begin it, and take its next epoch",
+		Long: `Clone the branch, or begin it, and take its next epoch, so that no other
+writer can advance it. Waits until the upstream has what is needed. Safe to run
+again: a holder that goes on with its repository keeps its epoch.`,
+		Example: "  gitcd init --config /etc/gitcd/config.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			return initialise(cmd.Context(), c)
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file")
+	if err := cmd.MarkFlagRequired("config"); err != nil {
+		panic(err)
+	}
+	return cmd
+}
+
+func initialise(ctx context.Context, c *gitcdv1.Config) (err error) {
+	logger := newLogger(c.Logging)
+	j, err := openJournal(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.Close(context.WithoutCancel(ctx))) }()
+	id, err := holder(c.HolderFile, c.Author.Name)
+	if err != nil {
+		return err
+	}
+	up, err := upstream(c)
+	if err != nil || up == nil {
+		return err
+	}
+	taken, err := take(ctx, logger, c, id, j, up)
+	if err != nil {
+		return err
+	}
+	logger.Info("took the branch", "branch", c.Branch, "epoch", taken.Epoch, "holder", id, "head", taken.Head, "offline", taken.Offline, "handedIn", taken.HandedIn)
+	return nil
+}
+
+// upstream returns the hub of a configuration, nil if it has none.
+func upstream(c *gitcdv1.Config) (*exchange.Remote, error) {
+	if c.Upstream == nil {
+		return nil, nil //nolint:nilnil // no upstream is not an error
+	}
+	u := c.Upstream
+	client, err := (&keyFiles{certFile: u.CertFile, keyFile: u.KeyFile, caFile: u.CAFile}).client(0)
+	if err != nil {
+		return nil, err
+	}
+	return exchange.NewHubRemote(u.URL, client), nil
+}
+
+func take(ctx context.Context, logger *slog.Logger, c *gitcdv1.Config, holder string, j *journal.Journal, up exchange.Upstream) (exchange.Taken, error) {
+	return exchange.Take(ctx, j, up, exchange.TakeOptions{
+		Branch:  c.Branch,
+		Holder:  holder,
+		Author:  mvcc.Identity{Name: c.Author.Name, Email: c.Author.Email},
+		Genesis: c.Genesis != nil,
+		Flush: func(ctx context.Context) (gitobj.ID, error) {
+			s, err := branch.OpenStore(ctx, j, storeOptions(c, holder, 0))
+			if err != nil {
+				return gitobj.Zero, err
+			}
+			head, err := s.Flush(ctx)
+			return head, errors.Join(err, s.Close(ctx))
+		},
+		Log: logger,
+	})
+}
+
+func (h *heaven) exchangeOptions() (exchange.Options, error) {
+	c := h.config
+	o := exchange.Options{
+		Branch: c.Branch,
+		Epoch:  h.epoch,
+		Holder: h.holder,
+		Grains: grains(c.Grains),
+		Log:    h.log,
+	}
+	var once sync.Once
+	o.OnFenced = func(e *exchange.FencedError) {
+		once.Do(func() {
+			h.log.Error("another writer has the branch: serving ends", "branch", e.Branch, "epoch", e.Epoch, "theirEpoch", e.TheirEpoch, "theirHolder", e.TheirHolder)
+			close(h.fenced)
+		})
+		for _, f := range h.fronts {
+			f.stopNow()
+		}
+	}
+	if c.Genesis != nil {
+		gate, err := genesisGate(c.Genesis, func(ctx context.Context) error {
+			timer := time.NewTimer(200 * time.Millisecond)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		if err != nil {
+			return o, err
+		}
+		o.Hold = gate
+	}
+	return o, nil
+}
