@@ -40,7 +40,7 @@ type verdict struct {
 
 // Table of states of RepositoryReady; Ready follows it. The first row that matches is the verdict.
 //
-//	deleting | repository | of this cluster | its Ready       | →       | Status                     | Reason
+//	deleting | repository | of this cluster | its Ready       | Status  | Reason
 //	yes      | there      | -               | -               | False   | RepositoryDeleting
 //	yes      | gone       | -               | -               | False   | RepositoryDeleted
 //	no       | gone       | -               | -               | Unknown | NotObserved

@@ -45,13 +45,13 @@ const (
 
 // Table of states. The first row that matches is the verdict.
 //
-//	deleting | kind set | cluster's infra | user data | node | →       | BootstrapDataReady | MachineProvisioned                   | Reason
-//	yes      | -        | -               | -         | -    | Unknown | False              | Released
-//	no       | no       | -               | -         | -    | Unknown | False              | NoKindOfMachine
-//	no       | yes      | -               | -         | yes  | True    | True               | Joined
-//	no       | yes      | no              | -         | no   | Unknown | False              | WaitingForClusterInfrastructureReady
-//	no       | yes      | yes             | no        | no   | False   | False              | WaitingForBootstrapData
-//	no       | yes      | yes             | yes       | no   | True    | False              | WaitingForMachine
+//	deleting | kind set | cluster's infra | user data | node | BootstrapDataReady | MachineProvisioned | Reason
+//	yes      | -        | -               | -         | -    | Unknown            | False              | Released
+//	no       | no       | -               | -         | -    | Unknown            | False              | NoKindOfMachine
+//	no       | yes      | -               | -         | yes  | True               | True               | Joined
+//	no       | yes      | no              | -         | no   | Unknown            | False              | WaitingForClusterInfrastructureReady
+//	no       | yes      | yes             | no        | no   | False              | False              | WaitingForBootstrapData
+//	no       | yes      | yes             | yes       | no   | True               | False              | WaitingForMachine
 var verdicts = []verdict{
 	{deleting, unknown, no, ReasonReleased, say("The machine is given back: power it off and wipe it")},
 	{func(s *scope) bool { return s.infra.Spec.External == nil }, unknown, no, ReasonKindMissing, say("The spec names no kind of machine: set spec.external")},

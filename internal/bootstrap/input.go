@@ -20,7 +20,7 @@ import (
 type Input struct {
 	// Cluster is the name of the Cluster, NodeName that of the Node, and so of the branch.
 	Cluster, NodeName string
-	// ProviderID is what Cluster API recognises the Node by.
+	// ProviderID is what Cluster API recognises the Node by. Empty: the machine's provider names it by its own means.
 	ProviderID string
 	// Version is the Kubernetes version of the node, such as v1.36.3.
 	Version string
@@ -110,7 +110,6 @@ func (in *Input) validate() error {
 	for _, f := range []struct{ name, value string }{
 		{"cluster name", in.Cluster},
 		{"node name", in.NodeName},
-		{"provider ID", in.ProviderID},
 		{"Kubernetes version", in.Version},
 		{"service domain", in.Network.ServiceDomain},
 		{"issuer", in.Network.Issuer},
@@ -121,6 +120,9 @@ func (in *Input) validate() error {
 	}
 	if len(in.Network.PodCIDRs) == 0 {
 		return fmt.Errorf("write user data: cluster %s has no pod range", in.Cluster)
+	}
+	if strings.ContainsAny(in.ProviderID, "\n@") {
+		return fmt.Errorf("write user data: provider ID %q is not plain", in.ProviderID)
 	}
 	if _, err := in.hubHost(); err != nil {
 		return err

@@ -141,9 +141,11 @@ func kubeletConfig(in *Input) ([]byte, error) {
 		"failCgroupV1":             false,
 		"failSwapOn":               false,
 		"healthzBindAddress":       "127.0.0.1",
-		"providerID":               in.ProviderID,
 		"resolvConf":               "@RESOLV_CONF@",
 		"staticPodPath":            "/etc/kubernetes/manifests",
+	}
+	if in.ProviderID != "" {
+		config["providerID"] = in.ProviderID
 	}
 	if len(in.Taints) > 0 {
 		config["registerWithTaints"] = in.Taints
