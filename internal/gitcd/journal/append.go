@@ -28,10 +28,10 @@ func (j *Journal) Append(ctx context.Context, frames []Frame, durable bool) ([]P
 		return nil, fmt.Errorf("append to journal: %w", err)
 	}
 	if len(frames) == 0 {
-		if durable {
-			return nil, j.syncTo(j.Seq())
+		if err := j.failed(); err != nil || !durable {
+			return nil, err
 		}
-		return nil, j.failed()
+		return nil, j.syncTo(j.Seq())
 	}
 	places, err := j.appendFrames(frames, durable)
 	if err != nil || !durable {

@@ -31,8 +31,8 @@ type Journal struct {
 
 	// maintenance guards the making of packs: publishing and sealing.
 	maintenance sync.Mutex
-	// oldTails are replaced tail packs, which a running git may still want to open.
-	oldTails []string
+	// oldTails are replaced tail packs, the oldest first, which a running git may still want to open.
+	oldTails []oldTail
 	// shownRefs is the ref change that packed-refs has.
 	shownRefs uint64
 

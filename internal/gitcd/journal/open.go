@@ -105,7 +105,9 @@ func (j *Journal) load() error {
 			return err
 		}
 	}
-	j.oldTails = tails // the first publishing removes those that it does not make again
+	for _, stem := range tails { // the first publishing removes those that it does not make again
+		j.oldTails = append(j.oldTails, oldTail{stem: stem})
+	}
 	if j.mu.packs, err = openPacks(j.fs, j.dir); err != nil {
 		return err
 	}

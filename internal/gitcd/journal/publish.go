@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
@@ -67,16 +68,13 @@ func (j *Journal) view() view {
 // publish holds maintenance.
 func (j *Journal) publish(ctx context.Context) error {
 	v := j.view()
-	var replaced []string
 	for i, seg := range v.segments {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		old, err := j.showEntries(seg, v.entries[i])
-		if err != nil {
+		if err := j.showEntries(seg, v.entries[i]); err != nil {
 			return err
 		}
-		replaced = append(replaced, old...)
 	}
 	if v.refChanges != j.shownRefs {
 		if err := vfs.WriteFile(j.fs, path.Join(j.dir, packedRefsFile), packedRefs(v.refs), false); err != nil {
@@ -90,13 +88,12 @@ func (j *Journal) publish(ctx context.Context) error {
 		}
 	}
 	for _, seg := range v.segments[:len(v.segments)-1] {
-		stems, err := j.seal(seg)
-		if err != nil {
+		if err := j.seal(seg); err != nil {
 			return err
 		}
-		replaced = append(replaced, stems...)
+		j.replace(seg.tails)
 	}
-	return j.retire(replaced)
+	return j.retire()
 }
 
 // position returns up to where which segment is durable.
@@ -106,73 +103,76 @@ func (s *syncer) position() (segment uint32, offset int64) {
 	return s.segment, s.offset
 }
 
-// showEntries makes the first n entries of a segment visible. It returns the tails that are not needed any more.
-func (j *Journal) showEntries(seg *segment, n int) (replaced []string, err error) {
+// showEntries makes the first n entries of a segment visible, in a new tail
+// that takes in those before it which are not twice its size.
+func (j *Journal) showEntries(seg *segment, n int) error {
 	if seg.shown == n {
-		return nil, nil
+		return nil
 	}
-	from, keep := seg.shown, len(seg.tails)
-	size := j.span(seg, from, n)
-	for keep > 0 && seg.tails[keep-1].size < 2*size {
+	r, keep := j.run(seg, seg.shown, n), len(seg.tails)
+	for keep > 0 && seg.tails[keep-1].size < 2*r.size() {
 		keep--
-		from = seg.tails[keep].from
-		size = j.span(seg, from, n)
+		r = j.run(seg, seg.tails[keep].from, n)
 	}
-	slice, err := j.copySlice(seg, from, n)
-	if err != nil {
-		return nil, err
-	}
-	folded := seg.tails[keep:]
 	tails := slices.Clone(seg.tails[:keep])
-	if slice.count() > 0 {
-		t := tail{stem: slice.stem(), from: from, to: n, size: size}
-		if err := j.writeTail(t, slice); err != nil {
-			return nil, err
+	if r.objects() > 0 {
+		t, err := j.copyTail(r)
+		if err != nil {
+			return err
 		}
 		tails = append(tails, t)
 	}
-	for _, t := range folded {
-		if !slices.ContainsFunc(tails, func(other tail) bool { return other.stem == t.stem }) {
-			replaced = append(replaced, t.stem)
-		}
-	}
+	j.replace(seg.tails[keep:])
 	seg.tails, seg.shown = tails, n
-	return replaced, nil
+	return nil
 }
 
-// span returns the bytes from one entry to another.
-func (j *Journal) span(seg *segment, from, to int) int64 {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	return seg.entryEnd(to-1) - int64(seg.entries[from].off)
-}
-
-// writeTail puts a tail pack where Git looks.
-func (j *Journal) writeTail(t tail, s *slice) error {
-	stem := path.Join(j.dir, packDir, t.stem)
-	if err := vfs.WriteFile(j.fs, stem+".pack", s.data, false); err != nil {
-		return err
+// replace notes that tails are not needed any more.
+func (j *Journal) replace(tails []tail) {
+	for _, t := range tails {
+		j.oldTails = append(j.oldTails, oldTail{t.stem, t.size, j.opts.Clock.Now()})
 	}
-	return vfs.WriteFile(j.fs, stem+".idx", s.index(), false)
 }
 
-// retire removes the tails that were replaced at the last publishing, and
-// notes those replaced at this: a git that runs may be about to open them.
-func (j *Journal) retire(replaced []string) error {
+// oldTail is a tail pack that was replaced, and when.
+type oldTail struct {
+	stem  string
+	size  int64
+	since time.Time
+}
+
+// A replaced tail stays for a while, for a git that runs and has seen its name;
+// but not for long when the old ones together take more than a segment.
+const (
+	keepTails = 30 * time.Second
+	leastKeep = time.Second
+)
+
+// retire removes tails that were replaced long ago.
+func (j *Journal) retire() error {
 	inUse := map[string]bool{}
 	for _, seg := range j.view().segments {
 		for _, t := range seg.tails {
 			inUse[t.stem] = true
 		}
 	}
-	for _, stem := range j.oldTails {
-		if !inUse[stem] && !slices.Contains(replaced, stem) {
-			if err := removePack(j.fs, path.Join(j.dir, packDir, stem)); err != nil {
+	var keep []oldTail
+	now, total := j.opts.Clock.Now(), int64(0)
+	for _, t := range slices.Backward(j.oldTails) {
+		total += t.size
+		age := now.Sub(t.since)
+		switch {
+		case inUse[t.stem]: // made again, of the same content
+		case age < leastKeep, age < keepTails && total <= j.opts.SegmentSize:
+			keep = append(keep, t)
+		default:
+			if err := removePack(j.fs, path.Join(j.dir, packDir, t.stem)); err != nil {
 				return err
 			}
 		}
 	}
-	j.oldTails = replaced
+	slices.Reverse(keep)
+	j.oldTails = keep
 	return nil
 }
 

@@ -4,6 +4,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -25,43 +26,39 @@ import (
 //	.keep .idx Git ignores an index without a pack
 //	rename     seg-N.open becomes pack-<sha>.pack
 //
-// It returns the tail packs that the new pack replaces. The caller holds maintenance.
-func (j *Journal) seal(seg *segment) ([]string, error) {
+// The caller holds maintenance.
+func (j *Journal) seal(seg *segment) error {
 	durable := !j.opts.NoSync
 	next := j.successor(seg)
 	if err := writeState(j.fs, j.dir, next, durable); err != nil {
-		return nil, fmt.Errorf("seal %s: %w", seg.name, err)
+		return fmt.Errorf("seal %s: %w", seg.name, err)
 	}
 	entries, trailer, err := j.finish(seg)
 	if err != nil {
-		return nil, fmt.Errorf("seal %s: %w", seg.name, err)
+		return fmt.Errorf("seal %s: %w", seg.name, err)
 	}
 	stem := path.Join(j.dir, packDir, "pack-"+trailer.String())
 	keep := fmt.Sprintf("gitcd: segment %d of the journal\n", seg.segment)
 	if err := vfs.WriteFile(j.fs, stem+".keep", []byte(keep), durable); err != nil {
-		return nil, fmt.Errorf("seal %s: %w", seg.name, err)
+		return fmt.Errorf("seal %s: %w", seg.name, err)
 	}
 	if err := vfs.WriteFile(j.fs, stem+".idx", pack.AppendIndex(nil, entries, trailer), durable); err != nil {
-		return nil, fmt.Errorf("seal %s: %w", seg.name, err)
+		return fmt.Errorf("seal %s: %w", seg.name, err)
 	}
 	if err := j.fs.Rename(seg.name, stem+".pack"); err != nil {
-		return nil, fmt.Errorf("seal %s: %w", seg.name, err)
+		return fmt.Errorf("seal %s: %w", seg.name, err)
 	}
 	if durable {
 		for _, dir := range []string{packDir, journalDir} {
 			if err := j.fs.SyncDir(path.Join(j.dir, dir)); err != nil {
-				return nil, fmt.Errorf("seal %s: %w", seg.name, err)
+				return fmt.Errorf("seal %s: %w", seg.name, err)
 			}
 		}
 	}
 	if err := j.exchangeForPack(seg, stem); err != nil {
-		return nil, j.fail("seal", seg.name, err) // the segment is a pack by now: there is no way back
+		return j.fail("seal", seg.name, err) // the segment is a pack by now: there is no way back
 	}
-	var stems []string
-	for _, t := range seg.tails {
-		stems = append(stems, t.stem)
-	}
-	return stems, nil
+	return nil
 }
 
 // successor returns where reading starts when the segment is sealed.
@@ -79,34 +76,26 @@ func (j *Journal) successor(seg *segment) start {
 // finish writes count and trailer, cuts off the zeros, and returns the lines of the index.
 func (j *Journal) finish(seg *segment) ([]pack.IndexEntry, gitobj.ID, error) {
 	seg.ahead.finish()
-	entries, end := j.run(seg, 0, len(seg.entries))
-	header := pack.AppendHeader(nil, uint32(len(entries))) //nolint:gosec // a segment has fewer than 4G entries
+	all := j.run(seg, 0, len(seg.entries))
+	count, end := uint32(len(all.entries)), all.end //nolint:gosec // a segment has fewer than 4G entries
 	sum := sha1cd.New()
-	sum.Write(header)
-	out := make([]pack.IndexEntry, len(entries))
-	var buf []byte
-	for i, e := range entries {
-		next := end
-		if i+1 < len(entries) {
-			next = int64(entries[i+1].off)
-		}
-		if n := int(next - int64(e.off)); n > cap(buf) {
-			buf = make([]byte, n)
-		} else {
-			buf = buf[:n]
-		}
-		if err := readAt(seg.file, buf, int64(e.off)); err != nil {
-			return nil, gitobj.Zero, err
-		}
-		sum.Write(buf)
-		out[i] = pack.IndexEntry{ID: e.id, CRC: crc32.ChecksumIEEE(buf), Offset: int64(e.off)}
+	sum.Write(pack.AppendHeader(nil, count))
+	out := make([]pack.IndexEntry, 0, count)
+	err := all.each(func(_ int, e entry, raw []byte) error {
+		sum.Write(raw)
+		line := pack.IndexEntry{ID: e.id, CRC: crc32.ChecksumIEEE(raw), Offset: int64(e.off)}
 		if e.kind == 0 {
-			content, _, err := readRecord(seg.file, int64(e.off), end)
+			content, _, err := readRecord(bytes.NewReader(raw), 0, int64(len(raw)))
 			if err != nil {
-				return nil, gitobj.Zero, &Error{Op: "seal", File: seg.name, Offset: int64(e.off), Err: fmt.Errorf("%w: %w", err, ErrCorrupt), Hint: hintRestore}
+				return &Error{Op: "seal", File: seg.name, Offset: line.Offset, Err: fmt.Errorf("%w: %w", err, ErrCorrupt), Hint: hintRestore}
 			}
-			out[i].ID = gitobj.Hash(gitobj.KindBlob, content)
+			line.ID = gitobj.Hash(gitobj.KindBlob, content)
 		}
+		out = append(out, line)
+		return nil
+	})
+	if err != nil {
+		return nil, gitobj.Zero, err
 	}
 	var trailer gitobj.ID
 	sum.Sum(trailer[:0])
@@ -116,7 +105,7 @@ func (j *Journal) finish(seg *segment) ([]pack.IndexEntry, gitobj.ID, error) {
 	if err := seg.file.Truncate(end + pack.TrailerSize); err != nil {
 		return nil, gitobj.Zero, err
 	}
-	if _, err := seg.file.WriteAt(binary.BigEndian.AppendUint32(nil, uint32(len(entries))), 8); err != nil { //nolint:gosec // a segment has fewer than 4G entries
+	if _, err := seg.file.WriteAt(binary.BigEndian.AppendUint32(nil, count), 8); err != nil {
 		return nil, gitobj.Zero, err
 	}
 	if j.opts.NoSync {

@@ -4,89 +4,184 @@
 package journal
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
+	"io/fs"
+	"path"
 
 	"github.com/pjbgf/sha1cd"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pack"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
 )
 
-// slice is a pack made of a run of a segment's objects, without the records.
-type slice struct {
-	data    []byte
-	entries []pack.IndexEntry
-	trailer gitobj.ID
+// run is a number of entries of a segment, one after the other.
+type run struct {
+	seg     *segment
+	from    int
+	entries []entry
+	// end is where the last one ends.
+	end int64
 }
 
-func (s *slice) count() int    { return len(s.entries) }
-func (s *slice) stem() string  { return tailPrefix + s.trailer.String()[len(tailPrefix)-len("pack-"):] }
-func (s *slice) index() []byte { return pack.AppendIndex(nil, s.entries, s.trailer) }
-
-// copySlice copies the objects of a segment from one entry to another into a
-// pack of their own. A delta keeps its base if that comes along; else the
-// object is written whole.
-func (j *Journal) copySlice(seg *segment, from, to int) (*slice, error) {
-	entries, end := j.run(seg, from, to)
-	raw := make([]byte, end-int64(entries[0].off))
-	first := int64(entries[0].off)
-	if err := readAt(seg.file, raw, first); err != nil {
-		return nil, fmt.Errorf("read %s: %w", seg.name, err)
-	}
-	s := &slice{data: pack.AppendHeader(make([]byte, 0, len(raw)+pack.HeaderSize+pack.TrailerSize), 0)}
-	moved := make([]int64, len(entries)) // entry -> its offset in the new pack
-	for i, e := range entries {
-		if e.kind == 0 {
-			continue
-		}
-		next := end
-		if i+1 < len(entries) {
-			next = int64(entries[i+1].off)
-		}
-		moved[i] = int64(len(s.data))
-		if err := s.add(seg, raw[int64(e.off)-first:next-first], e, moved, from, end); err != nil {
-			return nil, err
-		}
-		at := moved[i]
-		s.entries = append(s.entries, pack.IndexEntry{ID: e.id, CRC: crc32.ChecksumIEEE(s.data[at:]), Offset: at})
-	}
-	binary.BigEndian.PutUint32(s.data[8:], uint32(len(s.entries))) //nolint:gosec // a segment has fewer than 4G entries
-	sum := sha1cd.New()
-	sum.Write(s.data)
-	sum.Sum(s.trailer[:0])
-	s.data = append(s.data, s.trailer[:]...)
-	return s, nil
-}
-
-// run returns the entries from a place to another, and where the last one ends.
-func (j *Journal) run(seg *segment, from, to int) ([]entry, int64) {
+func (j *Journal) run(seg *segment, from, to int) run {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
-	return seg.entries[from:to:to], seg.entryEnd(to - 1)
+	return run{seg: seg, from: from, entries: seg.entries[from:to:to], end: seg.entryEnd(to - 1)}
 }
 
-// add appends one entry. end is where the entries of the segment end, as far as they are read.
-func (s *slice) add(seg *segment, raw []byte, e entry, moved []int64, from int, end int64) error {
-	if e.base == noBase {
-		s.data = append(s.data, raw...)
+// size returns the bytes of the run.
+func (r run) size() int64 { return r.end - int64(r.entries[0].off) }
+
+// objects returns how many of the entries are objects.
+func (r run) objects() int {
+	n := 0
+	for _, e := range r.entries {
+		if e.kind != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// each yields the bytes of the entries, in order. They are valid during the call only.
+func (r run) each(yield func(i int, e entry, raw []byte) error) error {
+	w := window{file: r.seg.file, end: r.end}
+	for i, e := range r.entries {
+		next := r.end
+		if i+1 < len(r.entries) {
+			next = int64(r.entries[i+1].off)
+		}
+		raw, err := w.bytes(int64(e.off), next)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", r.seg.name, err)
+		}
+		if err := yield(i, e, raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// window reads a file in large pieces, forwards.
+type window struct {
+	file vfs.File
+	end  int64
+	buf  []byte
+	at   int64
+}
+
+const windowSize = 256 << 10
+
+// bytes returns what lies between two offsets.
+func (w *window) bytes(from, to int64) ([]byte, error) {
+	if from < w.at || to > w.at+int64(len(w.buf)) {
+		n := max(to-from, min(windowSize, w.end-from))
+		if int64(cap(w.buf)) < n {
+			w.buf = make([]byte, n)
+		}
+		w.buf, w.at = w.buf[:n], from
+		if err := readAt(w.file, w.buf, from); err != nil {
+			w.buf = w.buf[:0]
+			return nil, err
+		}
+	}
+	return w.buf[from-w.at : to-w.at], nil
+}
+
+// copier makes a pack of the objects of a run, without the records. A delta
+// keeps its base if that comes along; else the object is written whole.
+type copier struct {
+	run
+	file vfs.File
+	sum  hash.Hash
+	// buf is written at off when it is full.
+	buf []byte
+	off int64
+	// moved is, for each entry, its offset in the new pack.
+	moved []int64
+	lines []pack.IndexEntry
+}
+
+// copyTail makes a tail pack of a run. The caller has seen that there are objects in it.
+func (j *Journal) copyTail(r run) (_ tail, err error) {
+	tmp := path.Join(j.dir, packDir, tailPrefix+".pack.tmp")
+	if err := j.fs.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return tail{}, err
+	}
+	c := &copier{run: r, sum: sha1cd.New(), moved: make([]int64, len(r.entries))}
+	if c.file, err = j.fs.Open(tmp, vfs.Create); err != nil {
+		return tail{}, err
+	}
+	trailer, err := c.copy()
+	if err = errors.Join(err, c.file.Close()); err != nil {
+		return tail{}, err
+	}
+	t := tail{stem: tailPrefix + trailer.String()[len(tailPrefix)-len("pack-"):], from: r.from, to: r.from + len(r.entries), size: r.size()}
+	stem := path.Join(j.dir, packDir, t.stem)
+	if err := j.fs.Rename(tmp, stem+".pack"); err != nil {
+		return tail{}, err
+	}
+	return t, vfs.WriteFile(j.fs, stem+".idx", pack.AppendIndex(nil, c.lines, trailer), false)
+}
+
+func (c *copier) copy() (trailer gitobj.ID, err error) {
+	n := c.objects()
+	c.lines = make([]pack.IndexEntry, 0, n)
+	c.buf = pack.AppendHeader(make([]byte, 0, windowSize), uint32(n)) //nolint:gosec // a segment has fewer than 4G entries
+	if err := c.each(c.entry); err != nil {
+		return trailer, err
+	}
+	if err := c.flush(); err != nil {
+		return trailer, err
+	}
+	c.sum.Sum(trailer[:0])
+	_, err = c.file.WriteAt(trailer[:], c.off)
+	return trailer, err
+}
+
+func (c *copier) flush() error {
+	c.sum.Write(c.buf)
+	_, err := c.file.WriteAt(c.buf, c.off)
+	c.off += int64(len(c.buf))
+	c.buf = c.buf[:0]
+	return err
+}
+
+// entry copies one entry.
+func (c *copier) entry(i int, e entry, raw []byte) error {
+	if e.kind == 0 {
 		return nil
 	}
-	if at := int(e.base) - from; at >= 0 {
+	if len(c.buf) > 0 && len(c.buf)+len(raw) > windowSize {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+	start := len(c.buf)
+	at := c.off + int64(start)
+	c.moved[i] = at
+	switch base := int(e.base) - c.from; {
+	case e.base == noBase:
+		c.buf = append(c.buf, raw...)
+	case base >= 0:
 		header, n, err := pack.ParseEntry(raw)
 		if err != nil {
-			return fmt.Errorf("read %s: %w", seg.name, err)
+			return fmt.Errorf("read %s: %w", c.seg.name, err)
 		}
-		header.Distance = int64(len(s.data)) - moved[at]
-		s.data = append(pack.AppendEntry(s.data, header), raw[n:]...)
-		return nil
+		header.Distance = at - c.moved[base]
+		c.buf = append(pack.AppendEntry(c.buf, header), raw[n:]...)
+	default:
+		kind, content, err := pack.Resolve(c.seg.file, int64(e.off), c.end, nil)
+		if err != nil {
+			return corruptIn(c.seg.name, err)
+		}
+		c.buf = pack.AppendEntry(c.buf, pack.Entry{Type: pack.Type(kind), Size: int64(len(content))})
+		c.buf = pack.AppendStored(c.buf, content)
 	}
-	kind, content, err := pack.Resolve(seg.file, int64(e.off), end, nil)
-	if err != nil {
-		return corruptIn(seg.name, err)
-	}
-	s.data = pack.AppendEntry(s.data, pack.Entry{Type: pack.Type(kind), Size: int64(len(content))})
-	s.data = pack.AppendStored(s.data, content)
+	c.lines = append(c.lines, pack.IndexEntry{ID: e.id, CRC: crc32.ChecksumIEEE(c.buf[start:]), Offset: at})
 	return nil
 }

@@ -20,6 +20,8 @@ type Op struct {
 	Name string
 	Off  int64
 	Len  int
+	// Grows says that a write makes the file longer: it needs new room.
+	Grows bool
 }
 
 // OpKind is the kind of an operation.
@@ -270,7 +272,10 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if f.mode == Read {
 		return 0, &fs.PathError{Op: "write", Path: f.name, Err: fs.ErrPermission}
 	}
-	err := f.fs.before(Op{Kind: OpWrite, Name: f.name, Off: off, Len: len(p)})
+	size, err := f.Size()
+	if err == nil {
+		err = f.fs.before(Op{Kind: OpWrite, Name: f.name, Off: off, Len: len(p), Grows: off+int64(len(p)) > size})
+	}
 	if err != nil {
 		p = p[:0]
 	}

@@ -1,0 +1,158 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package journal_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
+)
+
+// TestJ6LiveGit lets stock Git clone, log and fsck a journal that is being
+// written to, rolled and sealed: it must never fail, nor lag more than a second.
+func TestJ6LiveGit(t *testing.T) {
+	dir := t.TempDir() + "/r.git"
+	j := open(t, vfs.OS{}, dir, journal.Options{SegmentSize: 2 << 20})
+	ctx, stop := context.WithTimeout(t.Context(), 6*time.Second)
+	defer stop()
+	var commits atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var h history
+		for ctx.Err() == nil {
+			if _, err := j.Append(t.Context(), []journal.Frame{h.next()}, true); err != nil {
+				t.Error(err)
+				return
+			}
+			commits.Store(int64(h.n))
+			time.Sleep(2 * time.Millisecond)
+			if len(h.files) > 300 {
+				h.files = h.files[:0]
+			}
+		}
+	}()
+	for commits.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(time.Second)
+	for i := 0; ctx.Err() == nil; i++ {
+		before := commits.Load()
+		time.Sleep(time.Second)
+		clone := filepath.Join(t.TempDir(), strconv.Itoa(i))
+		git(t, dir, "clone", "-q", "--no-local", "--bare", dir, clone)
+		n, err := strconv.ParseInt(git(t, clone, "rev-list", "--count", "main"), 10, 64)
+		if err != nil || n < before {
+			t.Errorf("a clone has %d commits, a second ago there were %d", n, before)
+		}
+		git(t, clone, "fsck", "--strict")
+		git(t, dir, "log", "-5", "--stat", "main")
+		git(t, dir, "fsck", "--strict")
+	}
+	<-done
+	closeJournal(t, j)
+	git(t, dir, "fsck", "--strict")
+	if got := git(t, dir, "rev-list", "--count", "main"); got != strconv.FormatInt(commits.Load(), 10) {
+		t.Errorf("git counts %s commits, want %d", got, commits.Load())
+	}
+	check(t, vfs.OS{}, dir)
+	t.Logf("%d commits, %s", commits.Load(), git(t, dir, "count-objects", "-v"))
+}
+
+// TestOpensClones opens what stock Git makes: packed, loose, with a tag and packed refs.
+func TestOpensClones(t *testing.T) {
+	work := t.TempDir()
+	git(t, work, "init", "-q", "-b", "main")
+	commit := func(i int) {
+		if err := os.WriteFile(filepath.Join(work, "file"), []byte(strings.Repeat(fmt.Sprintf("line %d\n", i), 100)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		git(t, work, "add", ".")
+		git(t, work, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", strconv.Itoa(i))
+	}
+	for i := range 10 {
+		commit(i)
+	}
+	git(t, work, "-c", "user.name=t", "-c", "user.email=t@t", "tag", "-a", "-m", "t", "v1")
+	git(t, work, "branch", "nodes/n1")
+	git(t, work, "gc", "-q")
+	commit(10) // stays loose
+	git(t, work, "branch", "heavens/apiserver")
+	dir := filepath.Join(t.TempDir(), "r.git")
+	git(t, work, "clone", "-q", "--mirror", work, dir)
+	git(t, dir, "config", "gc.auto", "1")
+	blob := git(t, dir, "rev-parse", "main:file")
+	packed := git(t, dir, "rev-parse", "v1^{tree}")
+
+	j := open(t, vfs.OS{}, dir, journal.Options{PublishInterval: -1})
+	for line := range strings.Lines(git(t, dir, "for-each-ref", "--format=%(objectname) %(refname)")) {
+		hex, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if got, ok := j.Ref(name); !ok || got.String() != hex {
+			t.Errorf("%s is %s, git says %s", name, got, hex)
+		}
+	}
+	if len(j.Refs("refs/")) != 4 {
+		t.Errorf("refs are %v", j.Refs("refs/"))
+	}
+	for _, hex := range []string{blob, packed} {
+		id, err := gitobj.ParseID(hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind, data, err := j.Get(id)
+		if err != nil || gitobj.Hash(kind, data) != id || !j.Has(id) {
+			t.Errorf("Get(%s): %v", hex, err)
+		}
+	}
+	if _, _, err := j.Get(gitobj.ID{1}); err == nil || j.Has(gitobj.ID{1}) {
+		t.Error("an object that is not there is found")
+	}
+	main, _ := j.Ref(mainRef)
+	_, data, err := j.Get(main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := gitobj.DecodeCommit(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Parents, c.Message = []gitobj.ID{main}, "gitcd's\n"
+	next := journal.Object{Kind: gitobj.KindCommit, ID: gitobj.Hash(gitobj.KindCommit, c.Encode()), Data: c.Encode()}
+	appendOne(t, j, journal.Frame{Objects: []journal.Object{next}, Refs: []journal.RefUpdate{{Name: mainRef, Old: main, New: next.ID}, {Name: "refs/heads/nodes/n1", Old: mustRef(t, j, "refs/heads/nodes/n1")}}}, true)
+	closeJournal(t, j)
+	git(t, dir, "fsck", "--strict")
+	if got := git(t, dir, "log", "-1", "--format=%s", "main"); got != "gitcd's" {
+		t.Errorf("git's main is %q", got)
+	}
+	if got := git(t, dir, "for-each-ref", "refs/heads/nodes"); got != "" {
+		t.Errorf("a deleted ref is still there: %s", got)
+	}
+	if got := git(t, dir, "config", "gc.auto"); got != "0" {
+		t.Errorf("gc.auto is %s: git might rewrite packs", got)
+	}
+	check(t, vfs.OS{}, dir)
+	j = open(t, vfs.OS{}, dir, journal.Options{PublishInterval: -1})
+	if got, _ := j.Ref(mainRef); got != next.ID || len(j.Refs("refs/heads/")) != 2 {
+		t.Errorf("after opening again: main is %s, refs are %v", got, j.Refs(""))
+	}
+}
+
+func mustRef(t testing.TB, j *journal.Journal, name string) gitobj.ID {
+	t.Helper()
+	id, ok := j.Ref(name)
+	if !ok {
+		t.Fatalf("no %s", name)
+	}
+	return id
+}
