@@ -18,7 +18,7 @@ func newDoctor(f *flags) *cobra.Command {
 		Use:     "doctor",
 		Short:   "Look whether this machine can carry the host; exit code 1 if not",
 		Example: "  sandbox doctor\n  sudo sandbox doctor --install",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if install {
 				if err := needRoot(); err != nil {

@@ -23,7 +23,7 @@ func newUp(f *flags) *cobra.Command {
 		Long: `Bring a one-node Kubernetes host up in a network namespace of its own.
 It can be repeated: what runs and has not changed is left alone.`,
 		Example: "  sandbox up\n  export KUBECONFIG=/var/lib/headless-sandbox/kubeconfig",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := needRoot(); err != nil {
 				return err
@@ -49,7 +49,7 @@ func newDown(f *flags) *cobra.Command {
 namespace, its interface, its routes and its state directory, and look for leftovers.
 Images and binaries belong to the checkout and stay.`,
 		Example: "  sandbox down",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := needRoot(); err != nil {
 				return err
@@ -71,7 +71,7 @@ func newStatus(f *flags) *cobra.Command {
 		Use:     "status",
 		Short:   "Show the host's components; exit code 1 if one is not ready",
 		Example: "  sandbox status\n  sandbox status -o json | jq '.components[] | {name, phase}'",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := host.ReadStatus(f.config)
 			if err != nil {
@@ -108,7 +108,7 @@ func newSupervise(f *flags) *cobra.Command {
 		Use:    "supervise",
 		Short:  "Keep the host's components running (started by up)",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if machines {
 				return host.SuperviseMachines(cmd.Context(), f.config, clock.RealClock{})
@@ -127,7 +127,7 @@ func newProvision(_ *flags) *cobra.Command {
 		Use:    "provision",
 		Short:  "Make hostPath volumes for claims (started by the supervisor)",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return provisioner.Run(cmd.Context(), kubeconfig, p)
 		},

@@ -16,7 +16,7 @@ func newImages(f *flags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "images",
 		Short: "Make container images from the binaries and load them",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newImagesBuild(f), newImagesLoad(f))

@@ -80,7 +80,7 @@ func newRoot() *cobra.Command {
 		Version:       version,
 		Short:         "A one-machine Kubernetes host for headless clusters",
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
@@ -103,6 +103,14 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newDoctor(f), newUp(f), newDown(f), newStatus(f), newImages(f), newBuild(f), newQuickstart(f), newSupervise(f), newProvision(f))
 	root.AddCommand(machine.Commands(func() (machine.Options, error) { return host.MachineOptions(f.config) })...)
 	return root
+}
+
+// noArgs refuses arguments, as a wrong command line.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return &usageError{err}
+	}
+	return nil
 }
 
 // narrator tells on the command's stderr if its stdout is for data.

@@ -39,7 +39,7 @@ func newQuickstart(f *flags) *cobra.Command {
 with a worker, run pods on it, and show what there is to see. It goes on where an
 earlier run stopped.`,
 		Example: "  sudo sandbox quickstart\n  sudo KUBECONFIG=$HOME/.kube/config sandbox quickstart --host existing",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, tell, err := story(cmd)
 			if err != nil {
@@ -59,7 +59,7 @@ earlier run stopped.`,
 		Use:     "down",
 		Short:   "Remove all that the quick start made, and nothing else",
 		Example: "  sudo sandbox quickstart down",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, _, err := story(cmd)
 			if err != nil {

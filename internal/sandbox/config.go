@@ -125,7 +125,7 @@ func (c Config) Networks() (Networks, error) {
 		return Networks{}, errors.Join(ErrIncomplete, err)
 	}
 	a := p.Addr().As4()
-	at := func(second byte, third, fourth byte) netip.Addr {
+	at := func(second, third, fourth byte) netip.Addr {
 		return netip.AddrFrom4([4]byte{a[0], a[1] + second, third, fourth})
 	}
 	return Networks{

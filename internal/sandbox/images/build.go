@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -62,45 +63,63 @@ func Build(ctx context.Context, c sandbox.Config, list []Image) ([]Archive, erro
 	if err != nil {
 		return nil, err
 	}
-	var base v1.Layer
+	b := &builder{c: c, index: index}
 	var made []Archive
 	var missing []error
 	for _, im := range list {
-		inputs, err := inputsOf(c, im)
-		if errors.Is(err, fs.ErrNotExist) {
-			missing = append(missing, &MissingBinaryError{Ref: im.Ref, Binary: c.Bin(im.Binary)})
+		a, err := b.image(ctx, im)
+		if none, ok := errors.AsType[*MissingBinaryError](err); ok {
+			missing = append(missing, none)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		if a, ok := index[im.Ref]; ok && a.Inputs == inputs && isFile(a.File) {
-			made = append(made, a)
-			if err := lend(c, im, a); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if base == nil {
-			if base, err = rootfs(); err != nil {
-				return nil, err
-			}
-		}
-		a, err := make1(ctx, c, im, base, inputs)
-		if err != nil {
-			return nil, err
-		}
-		index[im.Ref] = a
-		if err := writeIndex(c, index); err != nil {
-			return nil, err
-		}
-		if err := lend(c, im, a); err != nil {
-			return nil, err
-		}
-		a.Fresh = true
 		made = append(made, a)
 	}
 	return made, errors.Join(missing...)
+}
+
+// builder makes images and keeps the index.
+type builder struct {
+	c     sandbox.Config
+	index map[string]Archive // reference -> archive
+	base  v1.Layer           // made when it is first needed
+}
+
+// image returns an image's archive, made anew if its inputs have changed.
+func (b *builder) image(ctx context.Context, im Image) (Archive, error) {
+	inputs, err := inputsOf(b.c, im)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Archive{}, &MissingBinaryError{Ref: im.Ref, Binary: b.c.Bin(im.Binary)}
+	}
+	if err != nil {
+		return Archive{}, err
+	}
+	a, ok := b.index[im.Ref]
+	if !ok || a.Inputs != inputs || !isFile(a.File) {
+		if a, err = b.make(ctx, im, inputs); err != nil {
+			return Archive{}, err
+		}
+		a.Fresh = true
+	}
+	return a, lend(b.c, im, a)
+}
+
+// make makes an image and notes it in the index.
+func (b *builder) make(ctx context.Context, im Image, inputs string) (Archive, error) {
+	var err error
+	if b.base == nil {
+		if b.base, err = rootfs(); err != nil {
+			return Archive{}, err
+		}
+	}
+	a, err := assemble(ctx, b.c, im, b.base, inputs)
+	if err != nil {
+		return Archive{}, err
+	}
+	b.index[im.Ref] = a
+	return a, writeIndex(b.c, b.index)
 }
 
 // WorkerDir holds the archives of the images that workers run.
@@ -133,8 +152,8 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(left, right)
 }
 
-// make1 makes one image and writes its archive.
-func make1(ctx context.Context, c sandbox.Config, im Image, base v1.Layer, inputs string) (Archive, error) {
+// assemble makes one image and writes its archive.
+func assemble(ctx context.Context, c sandbox.Config, im Image, base v1.Layer, inputs string) (Archive, error) {
 	own, err := program(im, c.Bin(im.Binary))
 	if err != nil {
 		return Archive{}, err
@@ -175,12 +194,12 @@ func make1(ctx context.Context, c sandbox.Config, im Image, base v1.Layer, input
 // inputsOf describes what an image is made of, cheaply: fingerprints of files,
 // and the recipe.
 func inputsOf(c sandbox.Config, im Image) (string, error) {
-	s := "recipe " + recipe
+	var s strings.Builder
 	spec, err := json.Marshal(im)
 	if err != nil {
 		return "", fmt.Errorf("describe image: %w", err)
 	}
-	s += " " + string(spec)
+	s.WriteString("recipe " + recipe + " " + string(spec))
 	files := []string{c.Bin(im.Binary), caBundle}
 	for _, p := range im.Borrows {
 		found, err := filepath.Glob(p)
@@ -194,9 +213,9 @@ func inputsOf(c sandbox.Config, im Image) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		s += "; " + filepath.Base(f) + " " + id
+		s.WriteString("; " + filepath.Base(f) + " " + id)
 	}
-	return s, nil
+	return s.String(), nil
 }
 
 func indexFile(c sandbox.Config) string { return filepath.Join(c.Archives(), "index.json") }

@@ -60,8 +60,8 @@ func New(out io.Writer, c clock.WithTicker) *Narrator {
 	return &Narrator{clock: c, begun: c.Now(), out: out}
 }
 
-// Failure is an error with what a user needs to go on.
-type Failure struct {
+// StepError is an error with what a user needs to go on.
+type StepError struct {
 	// Step is what was being done.
 	Step string
 	// Log is the log to look into, if there is one.
@@ -71,9 +71,9 @@ type Failure struct {
 	Err  error
 }
 
-func (f *Failure) Error() string { return f.Step + ": " + f.Err.Error() }
+func (f *StepError) Error() string { return f.Step + ": " + f.Err.Error() }
 
-func (f *Failure) Unwrap() error { return f.Err }
+func (f *StepError) Unwrap() error { return f.Err }
 
 // Mend attaches advice to an error; nil stays nil.
 func Mend(err error, advice string) error {
@@ -115,13 +115,11 @@ func (n *Narrator) Do(ctx context.Context, name, log string, do func(context.Con
 
 // failure keeps an inner step's failure and gives any other error its address.
 func (n *Narrator) failure(name, log string, err error) error {
-	var inner *Failure
-	if errors.As(err, &inner) {
+	if _, ok := errors.AsType[*StepError](err); ok {
 		return err
 	}
-	f := &Failure{Step: name, Log: log, Err: err}
-	var a *advised
-	if errors.As(err, &a) {
+	f := &StepError{Step: name, Log: log, Err: err}
+	if a, ok := errors.AsType[*advised](err); ok {
 		f.Mend = a.mend
 	}
 	return f
@@ -183,9 +181,12 @@ func (n *Narrator) Elapsed() time.Duration { return n.clock.Since(n.begun) }
 
 // Explain prints a failure: what failed, why, the log's end, and what to do.
 func Explain(out io.Writer, err error) {
-	var f *Failure
-	if !errors.As(err, &f) {
+	f, ok := errors.AsType[*StepError](err)
+	if !ok {
 		_, _ = fmt.Fprintf(out, "error: %v\n", err)
+		if a, ok := errors.AsType[*advised](err); ok {
+			_, _ = fmt.Fprintf(out, "mend: %s\n", a.mend)
+		}
 		return
 	}
 	_, _ = fmt.Fprintf(out, "\nFAILED: %s\n  why:  %v\n", f.Step, f.Err)

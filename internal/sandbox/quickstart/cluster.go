@@ -78,7 +78,7 @@ func (s *Story) createCluster(ctx context.Context) error {
 	if err != nil {
 		s.told.APIReady, s.told.NodeReady = 0, 0
 		s.told.PodsRunning, s.told.Milestones = 0, nil
-		if err := s.keepTime("applied"); err != nil {
+		if err := s.keepTime(); err != nil {
 			return err
 		}
 	}
@@ -90,9 +90,12 @@ func (s *Story) createCluster(ctx context.Context) error {
 	return s.keep()
 }
 
-// keepTime writes down when something happened.
-func (s *Story) keepTime(what string) error {
-	file := s.c.Path("clusters", s.o.Cluster, what)
+// applied is the file that holds when the cluster was applied.
+func (s *Story) applied() string { return s.c.Path("clusters", s.o.Cluster, "applied") }
+
+// keepTime writes down when the cluster was applied.
+func (s *Story) keepTime() error {
+	file := s.applied()
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("create directory of the cluster: %w", err)
 	}
@@ -102,9 +105,9 @@ func (s *Story) keepTime(what string) error {
 	return nil
 }
 
-// secondsSince is the time since something that was written down; 0 if it was not.
-func (s *Story) secondsSince(what string) float64 {
-	b, err := os.ReadFile(s.c.Path("clusters", s.o.Cluster, what))
+// sinceApplied is the time since then, in seconds; 0 if it was not written down.
+func (s *Story) sinceApplied() float64 {
+	b, err := os.ReadFile(s.applied())
 	if err != nil {
 		return 0
 	}
@@ -139,7 +142,7 @@ func (s *Story) awaitAPI(ctx context.Context) error {
 			fmt.Sprintf("%s describe cluster %s --show-conditions all; the log holds the state of the control plane's pods", s.c.Bin("clusterctl"), s.o.Cluster))
 	}
 	if s.told.APIReady == 0 {
-		s.told.APIReady = s.secondsSince("applied")
+		s.told.APIReady = s.sinceApplied()
 	}
 	s.tell.Sayf("  the API of %s was ready %.1f s after kubectl apply (bar %.0f s)", s.o.Cluster, s.told.APIReady, apiBar.Seconds())
 	return s.keep()
@@ -187,7 +190,7 @@ func (s *Story) awaitNode(ctx context.Context) error {
 			return false, err
 		}
 		if s.told.NodeReady == 0 {
-			s.told.NodeReady = s.secondsSince("applied")
+			s.told.NodeReady = s.sinceApplied()
 		}
 		return true, s.machineKnows(ctx, hostClients, node.Name)
 	})
@@ -229,7 +232,7 @@ func (s *Story) machineKnows(ctx context.Context, hostClients clients, node stri
 			return nil
 		}
 	}
-	return fmt.Errorf("Node %s is Ready, but no Machine has it as its nodeRef", node)
+	return fmt.Errorf("the Node %s is Ready, but no Machine has it as its nodeRef", node)
 }
 
 // diagnoseCluster writes what the control plane's objects and pods say.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -140,20 +141,11 @@ func (s *Story) installed(ctx context.Context) bool {
 	}
 	have := strings.Fields(out)
 	for _, p := range providers {
-		if !contains(have, p) {
+		if !slices.Contains(have, p) {
 			return false
 		}
 	}
 	return true
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }
 
 // install installs the providers unless they are there.

@@ -53,10 +53,7 @@ func (u *unit) run(ctx context.Context) {
 	defer close(u.done)
 	ctx = context.WithoutCancel(ctx)
 	pause := firstPause
-	for {
-		if !u.awaitNeeds() {
-			break
-		}
+	for u.awaitNeeds() {
 		begun := u.s.o.Clock.Now()
 		stopped, err := u.once(ctx)
 		if stopped {
@@ -190,13 +187,13 @@ func (u *unit) end(p *os.Process, ended <-chan error) {
 	timer := u.s.o.Clock.NewTimer(grace)
 	defer timer.Stop()
 	select {
-	case <-ended:
+	case <-ended: //nolint:errcheck // how it ends when it is asked to does not matter
 		return
 	case <-timer.C():
 	}
 	u.s.o.Log.Warn("a component did not stop in time and is killed", "component", u.component.Name, "grace", grace.String())
 	_ = p.Kill()
-	<-ended
+	<-ended //nolint:errcheck // as above
 }
 
 // openLog opens a log for appending; a large one is set aside first.
