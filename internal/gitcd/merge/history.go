@@ -52,8 +52,9 @@ type Merged struct {
 	Planned
 }
 
-// History merges heads. It remembers what one merge worked out for the next,
-// and is not safe for concurrent use.
+// History merges the heads of two branches. It remembers what one merge worked
+// out for the next: keep one for each pair of branches. It is not safe for
+// concurrent use.
 //
 // Two heads that exchange changes while both go on soon have several best
 // common ancestors: each has merged what the other had a moment before. No

@@ -16,9 +16,13 @@ import (
 )
 
 const (
-	// keptBases is how many virtual bases a History remembers.
-	keptBases = 32
-	// maxNesting bounds how far back bases of bases are merged.
+	// keptBases is how many virtual bases a History remembers. The next merge of
+	// two branches needs those of the last few.
+	keptBases = 16
+	// maxNesting bounds how far back bases of bases are merged: it is reached by
+	// branches that crossed in flight so many times in a row, after a restart.
+	// What is wrong about so old a base matters only to a key that was changed
+	// each of these times, and then leads to a conflict on record.
 	maxNesting = 100
 )
 
