@@ -1,0 +1,114 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package automatedmerge
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
+)
+
+// HubStatus is what a hub says of itself at /v1/status.
+type HubStatus struct {
+	// Main is the head of main; empty while main does not exist.
+	Main string `json:"main"`
+	// Branches are all that were received.
+	Branches []HubBranch `json:"branches"`
+	// Conflicts counts those that merges into main have recorded.
+	Conflicts int64 `json:"conflicts"`
+}
+
+// HubBranch is what a hub says of a branch.
+type HubBranch struct {
+	Name     string    `json:"name"`
+	Head     string    `json:"head"`
+	Epoch    int64     `json:"epoch"`
+	Holder   string    `json:"holder"`
+	LastPush time.Time `json:"lastPush"`
+	Merged   bool      `json:"merged"`
+}
+
+// HubAddress is how a hub is reached, and by what it and we know each other.
+type HubAddress struct {
+	Endpoint heavenv1.Endpoint
+	// CA signs the hub's certificate; Cert and Key are ours. All are PEM.
+	CA, Cert, Key []byte
+}
+
+// HubReader asks a hub how it is.
+type HubReader interface {
+	Status(context.Context, HubAddress) (HubStatus, error)
+}
+
+const (
+	hubTimeout = 5 * time.Second
+
+	// longestAnswer bounds what is read: some hundred bytes for each of some thousand branches.
+	longestAnswer = 8 << 20
+)
+
+// HTTPHubs asks hubs over HTTPS, with certificates on both sides.
+type HTTPHubs struct{}
+
+// Status asks one hub. Each question has a connection of its own: certificates change, and questions are rare.
+func (HTTPHubs) Status(ctx context.Context, address HubAddress) (HubStatus, error) {
+	pair, err := tls.X509KeyPair(address.Cert, address.Key)
+	if err != nil {
+		return HubStatus{}, fmt.Errorf("read client certificate for the hub: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(address.CA) {
+		return HubStatus{}, fmt.Errorf("read certificate authority of the hub: no PEM certificate found")
+	}
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, Certificates: []tls.Certificate{pair}},
+	}
+	client := &http.Client{Transport: transport, Timeout: hubTimeout}
+	target := url.URL{
+		Scheme: "https",
+		Host:   net.JoinHostPort(address.Endpoint.Host, strconv.Itoa(int(address.Endpoint.Port))),
+		Path:   "/v1/status",
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
+	if err != nil {
+		return HubStatus{}, fmt.Errorf("ask the hub: %w", err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return HubStatus{}, fmt.Errorf("ask the hub: %w", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, longestAnswer))
+	if err != nil {
+		return HubStatus{}, fmt.Errorf("read the hub's answer: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return HubStatus{}, fmt.Errorf("ask the hub: it answered %s: %s", response.Status, firstLine(body))
+	}
+	var status HubStatus
+	if err := json.Unmarshal(body, &status); err != nil {
+		return HubStatus{}, fmt.Errorf("read the hub's answer: %w", err)
+	}
+	return status, nil
+}
+
+func firstLine(body []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+	if len(line) > 200 {
+		line = strings.ToValidUTF8(line[:200], "") + "…"
+	}
+	return line
+}

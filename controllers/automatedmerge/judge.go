@@ -1,0 +1,229 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package automatedmerge
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/cluster-api/util/conditions"
+
+	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
+)
+
+// Reasons.
+const (
+	ReasonDeleting            = "Deleting"
+	ReasonNotDeleting         = "NotDeleting"
+	ReasonFailed              = "ReconcileFailed"
+	ReasonSecretMissing       = "SecretMissing"
+	ReasonCertificatesInvalid = "CertificatesInvalid"
+	ReasonSpecInvalid         = "SpecInvalid"
+	ReasonNotObserved         = "NotObserved"
+	ReasonNotAnswering        = "NotAnswering"
+	ReasonAvailable           = "Available"
+	ReasonEndpointPending     = "EndpointPending"
+	ReasonEndpointKnown       = "EndpointKnown"
+	ReasonMainAbsent          = "MainAbsent"
+	ReasonMainExists          = "MainExists"
+	ReasonConflicts           = "ConflictsRecorded"
+	ReasonConflictFree        = "ConflictFree"
+)
+
+// verdict is a row of a table of states: the first whose when holds decides.
+type verdict struct {
+	when    func(*scope) bool
+	status  metav1.ConditionStatus
+	reason  string
+	message func(*scope) string
+}
+
+func always(*scope) bool { return true }
+
+func say(text string) func(*scope) string { return func(*scope) string { return text } }
+
+// judge is the only writer of conditions and status.
+func judge(s *scope) {
+	report(s)
+	for _, t := range []struct {
+		condition string
+		table     []verdict
+	}{
+		{heavenv1.MergeAvailable, availableTable},
+		{heavenv1.MergeEndpointReady, endpointTable},
+		{heavenv1.MergeMainReady, mainTable},
+		{heavenv1.MergeConflictFree, conflictTable},
+		{heavenv1.MergeDeleting, deletingTable},
+	} {
+		conditions.Set(s.merge, decide(t.condition, t.table, s))
+	}
+}
+
+// report writes down what the hub said. What it said once stays until it says something else.
+func report(s *scope) {
+	status := &s.merge.Status
+	if s.location.Internal.Host != "" {
+		status.Endpoint = heavenv1.MergeEndpoint{Internal: s.location.Internal, External: s.location.External}
+	}
+	if s.hub == nil {
+		return
+	}
+	status.MainHead, status.Conflicts = s.hub.Main, new(s.hub.Conflicts)
+	status.Branches = make([]heavenv1.BranchStatus, 0, len(s.hub.Branches))
+	for _, b := range s.hub.Branches {
+		status.Branches = append(status.Branches, heavenv1.BranchStatus{
+			Name: b.Name, Head: b.Head, Epoch: new(b.Epoch), Holder: b.Holder, Merged: new(b.Merged),
+			// The API keeps whole seconds; a finer time would differ from it for ever.
+			LastPush: metav1.NewTime(b.LastPush).Rfc3339Copy(),
+		})
+	}
+	slices.SortFunc(status.Branches, func(a, b heavenv1.BranchStatus) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+func decide(condition string, table []verdict, s *scope) metav1.Condition {
+	for _, v := range table {
+		if v.when(s) {
+			reason := v.reason
+			if reason == "" {
+				// For a workload that is on its way, the stage it is in.
+				reason = string(s.seen.Stage)
+			}
+			return metav1.Condition{Type: condition, Status: v.status, Reason: reason, Message: v.message(s)}
+		}
+	}
+	return metav1.Condition{Type: condition, Status: metav1.ConditionUnknown, Reason: ReasonNotObserved}
+}
+
+// Available:
+//
+//	deleting  stage       hub            failed  secret   certificates  spec  -> Available  Reason
+//	yes       -           -              -       -        -             -        False      Deleting
+//	-         not seen    -              -       -        -             -        Unknown    NotObserved
+//	-         Unobserved  -              -       -        -             -        Unknown    Unobserved
+//	-         Ready       answers        -       -        -             -        True       Available
+//	-         Ready       silent         -       -        -             -        False      NotAnswering
+//	-         -           -              yes     -        -             -        Unknown    ReconcileFailed
+//	-         -           -              -       missing  -             -        False      SecretMissing
+//	-         -           -              -       -        bad           -        False      CertificatesInvalid
+//	-         -           -              -       -        -             bad      False      SpecInvalid
+//	-         Ready       not asked      -       -        -             -        Unknown    NotObserved
+//	-         other       -              -       -        -             -        False      the stage
+var availableTable = []verdict{
+	{deleting, metav1.ConditionFalse, ReasonDeleting, say("The hub is being deleted")},
+	{func(s *scope) bool { return s.seen == nil }, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen},
+	{stage(heaven.StageUnobserved), metav1.ConditionUnknown, "", sayStage},
+	{answers, metav1.ConditionTrue, ReasonAvailable, say("")},
+	{silent, metav1.ConditionFalse, ReasonNotAnswering, func(s *scope) string { return upper(s.hubFailure.Error()) }},
+	{func(s *scope) bool { return s.failure != nil }, metav1.ConditionUnknown, ReasonFailed, func(s *scope) string { return upper(s.failure.Error()) }},
+	{secretMissing, metav1.ConditionFalse, ReasonSecretMissing, saySecret},
+	{func(s *scope) bool { return s.certificatesFailure != nil }, metav1.ConditionFalse, ReasonCertificatesInvalid, func(s *scope) string { return upper(s.certificatesFailure.Error()) }},
+	{func(s *scope) bool { return s.specFailure != nil }, metav1.ConditionFalse, ReasonSpecInvalid, func(s *scope) string { return upper(s.specFailure.Error()) }},
+	{stage(heaven.StageReady), metav1.ConditionUnknown, ReasonNotObserved, say("The hub was not asked: the Service has no address yet")},
+	{always, metav1.ConditionFalse, "", sayStage},
+}
+
+// EndpointReady:
+//
+//	deleting  external address  -> EndpointReady  Reason
+//	yes       -                    False          Deleting
+//	-         known                True           EndpointKnown
+//	-         -, with a why        False          EndpointPending
+//	-         -, nobody looked     Unknown        NotObserved
+var endpointTable = []verdict{
+	{deleting, metav1.ConditionFalse, ReasonDeleting, say("The hub is being deleted")},
+	{func(s *scope) bool { return s.location.External.Host != "" }, metav1.ConditionTrue, ReasonEndpointKnown, say("")},
+	{func(s *scope) bool { return s.location.Why != "" }, metav1.ConditionFalse, ReasonEndpointPending, func(s *scope) string { return "Waiting: " + s.location.Why }},
+	{always, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen},
+}
+
+// MainReady. Main never goes once it exists, so what the hub said last is good while it is silent:
+//
+//	main, as said last  hub ever answered  -> MainReady  Reason
+//	exists              -                     True       MainExists
+//	absent              yes                   False      MainAbsent
+//	absent              no                    Unknown    NotObserved
+var mainTable = []verdict{
+	{func(s *scope) bool { return s.merge.Status.MainHead != "" }, metav1.ConditionTrue, ReasonMainExists, say("")},
+	{func(s *scope) bool { return s.hub != nil }, metav1.ConditionFalse, ReasonMainAbsent, func(s *scope) string {
+		genesis := cmp.Or(s.merge.Spec.Branches.Genesis, heavenv1.HeavenBranchPrefix+heavenv1.FrontDoor)
+		return fmt.Sprintf("Waiting for the first push of branch %s, which main is made from", genesis)
+	}},
+	{always, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")},
+}
+
+// ConflictFree:
+//
+//	conflicts, as said last  -> ConflictFree  Reason
+//	not known                   Unknown       NotObserved
+//	none                        True          ConflictFree
+//	some                        False         ConflictsRecorded
+var conflictTable = []verdict{
+	{func(s *scope) bool { return s.merge.Status.Conflicts == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")},
+	{func(s *scope) bool { return *s.merge.Status.Conflicts == 0 }, metav1.ConditionTrue, ReasonConflictFree, say("")},
+	{always, metav1.ConditionFalse, ReasonConflicts, func(s *scope) string {
+		return fmt.Sprintf("%d conflicts were recorded; both sides of each are on branch conflicts", *s.merge.Status.Conflicts)
+	}},
+}
+
+// Deleting:
+//
+//	deleting  remaining  -> Deleting  Reason
+//	no        -             False     NotDeleting
+//	yes       something     True      Deleting, with what it waits for
+//	yes       nothing       True      Deleting
+var deletingTable = []verdict{
+	{func(s *scope) bool { return !deleting(s) }, metav1.ConditionFalse, ReasonNotDeleting, say("")},
+	{func(s *scope) bool { return s.remaining != "" }, metav1.ConditionTrue, ReasonDeleting, func(s *scope) string { return "Waiting for " + s.remaining }},
+	{always, metav1.ConditionTrue, ReasonDeleting, say("")},
+}
+
+func deleting(s *scope) bool      { return !s.merge.DeletionTimestamp.IsZero() }
+func answers(s *scope) bool       { return s.seen.Stage == heaven.StageReady && s.hub != nil }
+func silent(s *scope) bool        { return s.seen.Stage == heaven.StageReady && s.hubFailure != nil }
+func secretMissing(s *scope) bool { return s.authority == nil }
+
+func stage(want heaven.Stage) func(*scope) bool {
+	return func(s *scope) bool { return s.seen.Stage == want }
+}
+
+func sayStage(s *scope) string { return upper(s.seen.Message) }
+
+func sayNotSeen(*scope) string { return "Nobody has looked in this reconcile" }
+
+func saySecret(s *scope) string {
+	return fmt.Sprintf("Waiting for Secret %s: the control plane makes it, or you provide it", heaven.HubAuthority(s.merge))
+}
+
+func upper(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// tell records as events what people want to see happen.
+func (r *Reconciler) tell(s *scope) {
+	for _, what := range s.changed {
+		r.Recorder.Eventf(s.merge, nil, corev1.EventTypeNormal, "Applied", "Apply", "Applied %s", what)
+	}
+	if s.certificates != nil {
+		for _, renewal := range s.certificates.Renewed {
+			r.Recorder.Eventf(s.merge, nil, corev1.EventTypeNormal, "CertificateMade", "Renew", "%s", upper(renewal.String()))
+		}
+	}
+	now := conditions.Get(s.merge, heavenv1.MergeAvailable)
+	if s.before != nil && s.before.Status == now.Status && s.before.Reason == now.Reason {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	if slices.Contains([]string{string(heaven.StageFailing), ReasonFailed, ReasonNotAnswering}, now.Reason) {
+		kind = corev1.EventTypeWarning
+	}
+	r.Recorder.Eventf(s.merge, nil, kind, now.Reason, "Observe", "%s", cmp.Or(now.Message, now.Reason))
+}

@@ -1,0 +1,56 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package automatedmerge
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
+)
+
+// scope is what one reconcile has seen.
+type scope struct {
+	merge *heavenv1.AutomatedMerge
+	// before is the condition Available before this reconcile.
+	before *metav1.Condition
+	// failure is the error that ended the phases early; set by Reconcile.
+	failure error
+
+	// authority is the Secret that signs the hub's certificates, nil if it does not exist. Set by gather.
+	authority *corev1.Secret
+	// repository is nil if there is none. Set by gather.
+	repository *heavenv1.GitRepository
+	// deployment is nil if there is none. Set by gather, again by ensureWorkload.
+	deployment *appsv1.Deployment
+	// claim is nil if there is none. Set by gather.
+	claim *corev1.PersistentVolumeClaim
+
+	// location is where the hub is reached. Set by ensureService.
+	location heaven.Location
+
+	// certificates are the hub's; nil while they cannot be made. Set by ensureCertificates.
+	certificates *pki.Bundle
+	// certificatesFailure is why they cannot be made. Set by ensureCertificates.
+	certificatesFailure error
+	// specFailure is why no workload can be computed from the spec. Set by ensureWorkload.
+	specFailure error
+	// changed names what was written. Set by the ensure phases.
+	changed []string
+
+	// pods of the hub. Set by observe or removeWorkload.
+	pods []corev1.Pod
+	// seen is how far the workload is; nil when nobody has looked. Set by observe.
+	seen *heaven.Observation
+
+	// hub is what the hub said; nil if it was not asked or did not answer, and then hubFailure says why. Set by askHub.
+	hub        *HubStatus
+	hubFailure error
+
+	// remaining is what a deletion waits for. Set by removeWorkload.
+	remaining string
+}

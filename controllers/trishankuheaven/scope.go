@@ -1,0 +1,52 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trishankuheaven
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
+)
+
+// scope is what one reconcile has seen.
+type scope struct {
+	heaven *heavenv1.TrishankuHeaven
+	// before is the condition Available before this reconcile.
+	before *metav1.Condition
+	// failure is the error that ended the phases early; set by Reconcile.
+	failure error
+
+	// secrets are the cluster's decisive Secrets, by name; missing names those that do not exist. Set by gather.
+	secrets map[string]*corev1.Secret
+	missing []string
+	// merge is the hub's object, nil if there is none. Set by gather.
+	merge *heavenv1.AutomatedMerge
+	// deployment is nil if there is none. Set by gather, again by ensureWorkload.
+	deployment *appsv1.Deployment
+	// claim is nil if there is none. Set by gather.
+	claim *corev1.PersistentVolumeClaim
+
+	// location is where the heaven's Service is reached. Set by ensureService.
+	location heaven.Location
+
+	// certificates are the heaven's own; nil while they cannot be made. Set by ensureCertificates.
+	certificates *pki.Bundle
+	// certificatesFailure is why they cannot be made. Set by ensureCertificates.
+	certificatesFailure error
+	// specFailure is why no workload can be computed from the spec. Set by ensureWorkload.
+	specFailure error
+	// changed names what was written. Set by ensureWorkload.
+	changed []string
+
+	// pods of the heaven. Set by observe or removeWorkload.
+	pods []corev1.Pod
+	// seen is how far the workload is; nil when nobody has looked. Set by observe.
+	seen *heaven.Observation
+	// remaining is what a deletion waits for. Set by removeWorkload.
+	remaining string
+}
