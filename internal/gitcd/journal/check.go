@@ -158,7 +158,7 @@ func (c *checker) sealed(from start) (*recovery, error) {
 			*r = recovery{start: from.clone(), readOnly: true}
 			return r, nil
 		}
-		seg := newSegment(p.name, p.data, r.start.clone())
+		seg := newSegment(p.name, p.data, r.clone())
 		if err := r.replaySealed(seg, p.size-pack.TrailerSize); err != nil {
 			if err := c.damage("J3", err); err != nil {
 				return nil, err
@@ -195,32 +195,55 @@ func (c *checker) open(r *recovery, from start) error {
 	}
 	for _, e := range entries {
 		number, ok := parseSegmentName(e.Name)
-		if !ok || number < from.segment {
-			continue // on the way to being sealed: the state has what counts
+		if !ok {
+			continue
 		}
-		if number != r.segment {
-			c.report("J3", fmt.Sprintf("%s: segment %d is gone", e.Name, r.segment))
-			return nil
-		}
-		f, err := c.fs.Open(path.Join(c.dir, journalDir, e.Name), vfs.Read)
+		seg, err := c.segment(path.Join(c.dir, journalDir, e.Name), number)
 		if err != nil {
 			return err
 		}
-		seg := newSegment(path.Join(c.dir, journalDir, e.Name), f, r.start.clone())
-		c.segs = append(c.segs, seg)
-		if err := r.replay(seg); err != nil {
+		own := r
+		if number < from.segment { // on the way to being sealed
+			if own, err = ownRecovery(seg); err != nil {
+				return c.damage("J3", err)
+			}
+			own.readOnly = true
+		} else if number != r.segment {
+			c.report("J3", fmt.Sprintf("%s: segment %d is gone", e.Name, r.segment))
+			return nil
+		}
+		seg.start = own.clone()
+		if err := own.replay(seg); err != nil {
 			return c.damage("J3", err)
 		}
-		for _, e := range seg.entries {
-			if e.kind == 0 {
-				continue
-			}
-			kind, data, err := pack.Resolve(seg.file, int64(e.off), seg.end, nil)
-			if err := c.object(fmt.Sprintf("%s at byte %d", seg.name, e.off), e.id, kind, data, err); err != nil {
-				return err
-			}
+		own.segment++
+		if err := c.objects(seg); err != nil {
+			return err
 		}
-		r.segment++
+	}
+	return nil
+}
+
+func (c *checker) segment(name string, number uint32) (*segment, error) {
+	f, err := c.fs.Open(name, vfs.Read)
+	if err != nil {
+		return nil, err
+	}
+	seg := newSegment(name, f, start{segment: number})
+	c.segs = append(c.segs, seg)
+	return seg, nil
+}
+
+// objects checks the objects of an open segment.
+func (c *checker) objects(seg *segment) error {
+	for _, e := range seg.entries {
+		if e.kind == 0 {
+			continue
+		}
+		kind, data, err := pack.Resolve(seg.file, int64(e.off), seg.end, nil)
+		if err := c.object(fmt.Sprintf("%s at byte %d", seg.name, e.off), e.id, kind, data, err); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"sync"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pack"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
 )
 
@@ -97,8 +99,7 @@ func (j *Journal) segmentsBehind(after uint64) []uint32 {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
 	var numbers []uint32
-	for i := len(j.mu.packs) - 1; i >= 0; i-- { // the newest is first
-		p := j.mu.packs[i]
+	for _, p := range slices.Backward(j.mu.packs) { // the newest is first
 		if p.segment == 0 {
 			continue
 		}
@@ -118,7 +119,7 @@ func (j *Journal) segmentsBehind(after uint64) []uint32 {
 
 // replayFile yields the frames of one segment behind after, and returns the last one's number.
 func replayFile(file vfs.File, name string, size int64, after uint64, yield func(uint64, []byte, []RefUpdate) error) (uint64, error) {
-	for off := int64(12); off < size; {
+	for off := int64(pack.HeaderSize); off < size; {
 		b, err := readBatch(file, off, size, false)
 		if errors.Is(err, errTorn) || errors.Is(err, errNoRecord) {
 			return after, &Error{Op: "replay", File: name, Offset: off, Err: fmt.Errorf("%w: %w", err, ErrCorrupt), Hint: hintRestore}

@@ -20,10 +20,10 @@ import (
 const memDir = "/r.git"
 
 // check reports what laws are broken.
-func check(t testing.TB, fsys vfs.FS, dir string) {
-	t.Helper()
-	if err := journal.Check(fsys, dir, func(law, where string) { t.Errorf("%s is broken: %s", law, where) }); err != nil {
-		t.Error(err)
+func check(tb testing.TB, fsys vfs.FS, dir string) {
+	tb.Helper()
+	if err := journal.Check(fsys, dir, func(law, where string) { tb.Errorf("%s is broken: %s", law, where) }); err != nil {
+		tb.Error(err)
 	}
 }
 
@@ -94,6 +94,7 @@ func survives(t *testing.T, m *vfs.Mem, frames []journal.Frame, acked, started i
 // TestJ1J2CrashAnywhere runs a history that rolls, seals, publishes and checkpoints, and
 // crashes it in three ways before each operation on the disk.
 func TestJ1J2CrashAnywhere(t *testing.T) {
+	t.Parallel()
 	var h history
 	var frames []journal.Frame
 	for range 45 {
@@ -103,8 +104,7 @@ func TestJ1J2CrashAnywhere(t *testing.T) {
 	var p progress
 	random := rand.New(rand.NewPCG(7, 7))
 	crashes, ops := 0, 0
-	var hook func(op vfs.Op) error
-	hook = func(op vfs.Op) error {
+	hook := func(op vfs.Op) error {
 		if t.Failed() || op.Kind == vfs.OpRead || op.Kind == vfs.OpOpen || op.Name == path.Join(memDir, "gitcd/lock") {
 			return nil
 		}
@@ -150,8 +150,8 @@ func TestJ1J2CrashAnywhere(t *testing.T) {
 }
 
 // openSegment returns the name of the open segment, and its content.
-func openSegment(t testing.TB, m *vfs.Mem) (string, []byte) {
-	t.Helper()
+func openSegment(tb testing.TB, m *vfs.Mem) (string, []byte) {
+	tb.Helper()
 	files := m.Files()
 	var names []string
 	for name := range files {
@@ -160,7 +160,7 @@ func openSegment(t testing.TB, m *vfs.Mem) (string, []byte) {
 		}
 	}
 	if len(names) == 0 {
-		t.Fatal("no open segment")
+		tb.Fatal("no open segment")
 	}
 	slices.Sort(names)
 	return names[len(names)-1], files[names[len(names)-1]]
@@ -171,10 +171,11 @@ func copyOf(m *vfs.Mem) *vfs.Mem { return m.CrashClone(vfs.Kill, nil) }
 
 // TestJ2TornAnywhere cuts, and garbles, the last batch at every byte.
 func TestJ2TornAnywhere(t *testing.T) {
+	t.Parallel()
 	var h history
 	frames := []journal.Frame{h.next(), h.next(), h.next()}
 	m := &vfs.Mem{}
-	j := open(t, m, memDir, journal.Options{PublishInterval: -1})
+	j := open(t, m, memDir, journal.Options{SegmentSize: 8 << 10, PublishInterval: -1})
 	appendOne(t, j, frames[0], true)
 	appendOne(t, j, frames[1], true)
 	before := int(appendOne(t, j, frames[2], false).Offset) // not durable, so it may tear
@@ -200,10 +201,11 @@ func TestJ2TornAnywhere(t *testing.T) {
 // TestJ3BitRot changes each byte of a batch that was durable: that must never
 // be taken for a torn tail.
 func TestJ3BitRot(t *testing.T) {
+	t.Parallel()
 	var h history
 	frames := []journal.Frame{h.next(), h.next(), h.next(), h.next()}
 	m := &vfs.Mem{}
-	o := journal.Options{PublishInterval: -1}
+	o := journal.Options{SegmentSize: 8 << 10, PublishInterval: -1}
 	j := open(t, m, memDir, o)
 	var places []journal.Place
 	for _, f := range frames {
@@ -237,9 +239,9 @@ func TestJ3BitRot(t *testing.T) {
 	}
 }
 
-func end(t testing.TB, m *vfs.Mem) int {
-	t.Helper()
-	_, content := openSegment(t, m)
+func end(tb testing.TB, m *vfs.Mem) int {
+	tb.Helper()
+	_, content := openSegment(tb, m)
 	return len(strings.TrimRight(string(content), "\x00"))
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pack"
@@ -58,8 +59,7 @@ func (j *Journal) get(id gitobj.ID) (gitobj.Kind, []byte, error) {
 func (j *Journal) locate(id gitobj.ID) (seg *segment, off, end int64, packs []*packFile) {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
-	for i := len(j.mu.segments) - 1; i >= 0; i-- {
-		s := j.mu.segments[i]
+	for _, s := range slices.Backward(j.mu.segments) {
 		if at, ok := s.lookup(id); ok {
 			return s, int64(s.entries[at].off), s.end, nil
 		}

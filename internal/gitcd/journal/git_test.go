@@ -22,6 +22,7 @@ import (
 // TestJ6LiveGit lets stock Git clone, log and fsck a journal that is being
 // written to, rolled and sealed: it must never fail, nor lag more than a second.
 func TestJ6LiveGit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/r.git"
 	j := open(t, vfs.OS{}, dir, journal.Options{SegmentSize: 2 << 20})
 	ctx, stop := context.WithTimeout(t.Context(), 6*time.Second)
@@ -148,11 +149,11 @@ func TestOpensClones(t *testing.T) {
 	}
 }
 
-func mustRef(t testing.TB, j *journal.Journal, name string) gitobj.ID {
-	t.Helper()
+func mustRef(tb testing.TB, j *journal.Journal, name string) gitobj.ID {
+	tb.Helper()
 	id, ok := j.Ref(name)
 	if !ok {
-		t.Fatalf("no %s", name)
+		tb.Fatalf("no %s", name)
 	}
 	return id
 }

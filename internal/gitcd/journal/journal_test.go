@@ -20,31 +20,31 @@ import (
 )
 
 // git runs the stock Git, which is the oracle of J6.
-func git(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "git", args...)
+func git(tb testing.TB, dir string, args ...string) string {
+	tb.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), "git", args...)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+		tb.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return strings.TrimSpace(string(out))
 }
 
-func open(t testing.TB, fsys vfs.FS, dir string, o journal.Options) *journal.Journal {
-	t.Helper()
-	j, err := journal.Open(t.Context(), fsys, dir, o)
+func open(tb testing.TB, fsys vfs.FS, dir string, o journal.Options) *journal.Journal {
+	tb.Helper()
+	j, err := journal.Open(tb.Context(), fsys, dir, o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { closeJournal(t, j) })
+	tb.Cleanup(func() { closeJournal(tb, j) })
 	return j
 }
 
-func closeJournal(t testing.TB, j *journal.Journal) {
-	t.Helper()
-	if err := j.Close(context.WithoutCancel(t.Context())); err != nil {
-		t.Errorf("close: %v", err)
+func closeJournal(tb testing.TB, j *journal.Journal) {
+	tb.Helper()
+	if err := j.Close(context.WithoutCancel(tb.Context())); err != nil {
+		tb.Errorf("close: %v", err)
 	}
 }
 
@@ -86,18 +86,18 @@ func (h *history) next() journal.Frame {
 	return f
 }
 
-func appendOne(t testing.TB, j *journal.Journal, f journal.Frame, durable bool) journal.Place {
-	t.Helper()
-	places, err := j.Append(t.Context(), []journal.Frame{f}, durable)
+func appendOne(tb testing.TB, j *journal.Journal, f journal.Frame, durable bool) journal.Place {
+	tb.Helper()
+	places, err := j.Append(tb.Context(), []journal.Frame{f}, durable)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return places[0]
 }
 
 // expect compares what the journal has with the frames that were written.
-func expect(t testing.TB, j *journal.Journal, frames []journal.Frame) {
-	t.Helper()
+func expect(tb testing.TB, j *journal.Journal, frames []journal.Frame) {
+	tb.Helper()
 	seen := 0
 	err := j.Records(func(seq uint64, record []byte, refs []journal.RefUpdate) error {
 		if seen >= len(frames) {
@@ -110,16 +110,16 @@ func expect(t testing.TB, j *journal.Journal, frames []journal.Frame) {
 		return nil
 	})
 	if err != nil {
-		t.Error(err)
+		tb.Error(err)
 	}
 	if seen != len(frames) {
-		t.Errorf("have %d frames, want %d", seen, len(frames))
+		tb.Errorf("have %d frames, want %d", seen, len(frames))
 	}
 	var head gitobj.ID
 	for _, f := range frames {
 		for _, o := range f.Objects {
 			if kind, data, err := j.Get(o.ID); err != nil || kind != o.Kind || !bytes.Equal(data, o.Data) {
-				t.Errorf("Get(%s) = %s of %d bytes, %v; want %s of %d", o.ID, kind, len(data), err, o.Kind, len(o.Data))
+				tb.Errorf("Get(%s) = %s of %d bytes, %v; want %s of %d", o.ID, kind, len(data), err, o.Kind, len(o.Data))
 			}
 		}
 		for _, r := range f.Refs {
@@ -127,7 +127,7 @@ func expect(t testing.TB, j *journal.Journal, frames []journal.Frame) {
 		}
 	}
 	if got, _ := j.Ref(mainRef); got != head {
-		t.Errorf("%s is %s, want %s", mainRef, got, head)
+		tb.Errorf("%s is %s, want %s", mainRef, got, head)
 	}
 }
 

@@ -182,12 +182,12 @@ func TestJ8DeadIsDead(t *testing.T) {
 	}
 }
 
-func expectObjects(t testing.TB, j *journal.Journal, frames []journal.Frame) {
-	t.Helper()
+func expectObjects(tb testing.TB, j *journal.Journal, frames []journal.Frame) {
+	tb.Helper()
 	for _, f := range frames {
 		for _, o := range f.Objects {
 			if _, _, err := j.Get(o.ID); err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 		}
 	}

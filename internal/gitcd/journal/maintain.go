@@ -17,19 +17,11 @@ func (j *Journal) startMaintenance(ctx context.Context) error {
 	if err := j.Publish(ctx); err != nil {
 		return err
 	}
-	j.background.Add(1)
-	go func() {
-		defer j.background.Done()
-		j.keepRoom(ctx)
-	}()
+	j.background.Go(func() { j.keepRoom(ctx) })
 	if j.opts.PublishInterval < 0 {
 		return nil
 	}
-	j.background.Add(1)
-	go func() {
-		defer j.background.Done()
-		j.keepPublished(ctx)
-	}()
+	j.background.Go(func() { j.keepPublished(ctx) })
 	return nil
 }
 

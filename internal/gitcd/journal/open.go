@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -74,8 +75,7 @@ func (j *Journal) takeLock() error {
 	}
 	name := path.Join(j.dir, lockFile)
 	lock, err := j.fs.Open(name, vfs.Lock)
-	var locked *vfs.LockedError
-	if errors.As(err, &locked) {
+	if locked, ok := errors.AsType[*vfs.LockedError](err); ok {
 		return &Error{Op: "open", File: name, Offset: -1, Err: locked, Hint: "one gitcd at a time serves a repository: stop that one first"}
 	}
 	if err != nil {
@@ -178,24 +178,19 @@ func (j *Journal) loadSegment(r *recovery, number uint32, from start) error {
 		if want := r.segment; number != want {
 			return errors.Join(f.Close(), &Error{Op: "recover", File: segmentName(j.dir, want), Offset: -1, Err: fmt.Errorf("segment is gone: %w", ErrCorrupt), Hint: hintRestore})
 		}
-		seg := newSegment(name, f, r.start.clone())
+		seg := newSegment(name, f, r.clone())
 		j.mu.segments = append(j.mu.segments, seg)
 		err := r.replay(seg)
 		r.segment++
 		return err
 	}
-	// Everything in it was durable when the next one was begun: it needs its entries only, to be sealed.
-	size, err := f.Size()
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	b, err := readBatch(f, pack.HeaderSize, size, false)
-	if err != nil {
-		return errors.Join(f.Close(), &Error{Op: "recover", File: name, Offset: pack.HeaderSize, Err: fmt.Errorf("%w: %w", err, ErrCorrupt), Hint: hintRestore})
-	}
-	own := recovery{start: start{segment: number, seq: b.seq - 1, chain: b.chain}, entriesOnly: true}
-	seg := newSegment(name, f, own.start)
+	seg := newSegment(name, f, start{segment: number})
 	j.mu.segments = append(j.mu.segments, seg)
+	own, err := ownRecovery(seg)
+	if err != nil {
+		return err
+	}
+	seg.start = own.clone()
 	if err := own.replay(seg); err != nil {
 		return err
 	}
@@ -203,6 +198,23 @@ func (j *Journal) loadSegment(r *recovery, number uint32, from start) error {
 		return &Error{Op: "recover", File: name, Offset: seg.end, Err: fmt.Errorf("it ends with frame %d, not %d: %w", own.seq, from.seq, ErrCorrupt), Hint: hintRestore}
 	}
 	return nil
+}
+
+// ownRecovery replays a segment that waits for being sealed. Everything in it
+// was durable when its successor was begun: it is needed for its entries only.
+func ownRecovery(seg *segment) (*recovery, error) {
+	size, err := seg.file.Size()
+	if err != nil {
+		return nil, err
+	}
+	b, err := readBatch(seg.file, pack.HeaderSize, size, false)
+	if errors.Is(err, errTorn) || errors.Is(err, errNoRecord) {
+		return nil, &Error{Op: "recover", File: seg.name, Offset: pack.HeaderSize, Err: fmt.Errorf("%w: %w", err, ErrCorrupt), Hint: hintRestore}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("recover %s: %w", seg.name, err)
+	}
+	return &recovery{start: start{segment: seg.segment, seq: b.seq - 1, chain: b.chain}, entriesOnly: true}, nil
 }
 
 // firstSegment makes the segment to write to, in a journal that has none.
@@ -258,9 +270,7 @@ func hasLoose(fsys vfs.FS, dir string) (bool, error) {
 // clone returns a start that shares nothing.
 func (s start) clone() start {
 	refs := make(map[string]gitobj.ID, len(s.refs))
-	for name, id := range s.refs {
-		refs[name] = id
-	}
+	maps.Copy(refs, s.refs)
 	s.refs = refs
 	return s
 }

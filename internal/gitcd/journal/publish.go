@@ -142,10 +142,11 @@ type oldTail struct {
 }
 
 // A replaced tail stays for a while, for a git that runs and has seen its name;
-// but not for long when the old ones together take more than a segment.
+// but not for long when the old ones together take much room.
 const (
-	keepTails = 30 * time.Second
-	leastKeep = time.Second
+	keepTails     = 30 * time.Second
+	keepTailBytes = 64 << 20
+	leastKeep     = time.Second
 )
 
 // retire removes tails that were replaced long ago.
@@ -163,7 +164,7 @@ func (j *Journal) retire() error {
 		age := now.Sub(t.since)
 		switch {
 		case inUse[t.stem]: // made again, of the same content
-		case age < leastKeep, age < keepTails && total <= j.opts.SegmentSize:
+		case age < leastKeep, age < keepTails && total <= keepTailBytes:
 			keep = append(keep, t)
 		default:
 			if err := removePack(j.fs, path.Join(j.dir, packDir, t.stem)); err != nil {

@@ -179,6 +179,9 @@ func (f *Frame) parse(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n > len(b)+1 {
+		return nil, fmt.Errorf("record's frames are cut short: %w", errNoRecord)
+	}
 	if n > 0 {
 		f.Record, b = b[:n-1:n-1], b[n-1:]
 	}
@@ -204,10 +207,10 @@ func (f *Frame) parse(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// parseCount reads a number that is no larger than what is left, plus one.
+// parseCount reads a number that is no larger than what is left of b, its own bytes included.
 func parseCount(b []byte) (int, []byte, error) {
 	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)-size)+1 {
+	if size <= 0 || n > uint64(len(b)) {
 		return 0, nil, fmt.Errorf("record's frames are cut short: %w", errNoRecord)
 	}
 	return int(n), b[size:], nil //nolint:gosec // at most len(b)

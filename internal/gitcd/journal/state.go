@@ -8,10 +8,9 @@ import (
 	"errors"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
-
-	"maps"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
@@ -20,7 +19,7 @@ import (
 // The journal's small files are a magic of 8 bytes, the CRC-32C of what
 // follows, and then, big-endian:
 //
-//	state       segment 4, seq 8, chain 4, number of refs 4; each: uvarint length of name, name, id 20
+//	state       segment 4, seq 8, chain 4, number of refs 4; each: uvarint length, name, id 20
 //	synced      segment 4, offset 4
 //	checkpoint  seq 8, payload
 const (

@@ -58,13 +58,13 @@ func appendCopy(dst []byte, at, n int) []byte {
 		op := len(dst)
 		dst = append(dst, 0x80)
 		for i := range 4 {
-			if c := byte(at >> (8 * i)); c != 0 {
+			if c := byte(at >> (8 * i) & 0xff); c != 0 {
 				dst = append(dst, c)
 				dst[op] |= 1 << i
 			}
 		}
 		for i := range 3 {
-			if c := byte(size >> (8 * i)); c != 0 && size != 0x10000 { // 0x10000 is what no size bytes mean
+			if c := byte(size >> (8 * i) & 0xff); c != 0 && size != 0x10000 { // 0x10000 is what no size bytes mean
 				dst = append(dst, c)
 				dst[op] |= 0x10 << i
 			}

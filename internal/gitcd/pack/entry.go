@@ -120,7 +120,7 @@ func ParseEntry(b []byte) (Entry, int, error) {
 			return e, 0, fmt.Errorf("entry's size is beyond reason: %w", ErrCorrupt)
 		}
 	}
-	e.Size = int64(size) //nolint:gosec // at most 60 bits
+	e.Size = int64(size)
 	switch {
 	case e.Type == OfsDelta:
 		d, m, err := parseDistance(b[n:])
@@ -185,7 +185,8 @@ func AppendStored(dst, data []byte) []byte {
 		if n == len(data) {
 			final = 1
 		}
-		dst = append(dst, final, byte(n), byte(n>>8), ^byte(n), ^byte(n>>8))
+		low, high := byte(n&0xff), byte(n>>8)
+		dst = append(dst, final, low, high, ^low, ^high)
 		dst = append(dst, data[:n]...)
 		data = data[n:]
 		if final == 1 {

@@ -50,7 +50,7 @@ func AppendIndex(dst []byte, entries []IndexEntry, trailer gitobj.ID) []byte {
 		for next < len(entries) && int(entries[next].ID[0]) <= first {
 			next++
 		}
-		dst = binary.BigEndian.AppendUint32(dst, uint32(next)) //nolint:gosec // a pack has at most 4G objects
+		dst = binary.BigEndian.AppendUint32(dst, uint32(next))
 	}
 	for i := range entries {
 		dst = append(dst, entries[i].ID[:]...)

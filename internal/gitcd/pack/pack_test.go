@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -21,24 +22,24 @@ import (
 )
 
 // git runs the stock Git, which is the oracle of P1.
-func git(t testing.TB, dir string, stdin []byte, args ...string) []byte {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", args...)
+func git(tb testing.TB, dir string, stdin []byte, args ...string) []byte {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), "git", args...)
 	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(stdin)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+		tb.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
 	}
 	return out
 }
 
 // repository returns a repository of 30 commits to a large file and a few small ones, and all its objects.
-func repository(t testing.TB) (dir string, objects map[gitobj.ID]pack.Object) {
-	t.Helper()
-	dir = t.TempDir()
-	git(t, dir, nil, "init", "-q", "-b", "main", ".")
+func repository(tb testing.TB) (dir string, objects map[gitobj.ID]pack.Object) {
+	tb.Helper()
+	dir = tb.TempDir()
+	git(tb, dir, nil, "init", "-q", "-b", "main", ".")
 	random := rand.New(rand.NewPCG(1, 2))
 	var text []string
 	for range 400 {
@@ -48,25 +49,25 @@ func repository(t testing.TB) (dir string, objects map[gitobj.ID]pack.Object) {
 		text[random.IntN(len(text))] = fmt.Sprintf("changed %d", i)
 		for name, content := range map[string]string{"large": strings.Join(text, "\n"), fmt.Sprintf("small-%d", i): fmt.Sprint(i)} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 		}
-		git(t, dir, nil, "add", ".")
-		git(t, dir, nil, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", fmt.Sprint(i))
+		git(tb, dir, nil, "add", ".")
+		git(tb, dir, nil, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", fmt.Sprint(i))
 	}
-	git(t, dir, nil, "-c", "user.name=t", "-c", "user.email=t@t", "tag", "-a", "-m", "tag", "v1")
+	git(tb, dir, nil, "-c", "user.name=t", "-c", "user.email=t@t", "tag", "-a", "-m", "tag", "v1")
 	objects = map[gitobj.ID]pack.Object{}
-	for line := range strings.Lines(string(git(t, dir, nil, "cat-file", "--batch-all-objects", "--batch-check"))) {
+	for line := range strings.Lines(string(git(tb, dir, nil, "cat-file", "--batch-all-objects", "--batch-check"))) {
 		fields := strings.Fields(line)
 		id, err := gitobj.ParseID(fields[0])
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		kind, err := gitobj.ParseKind(fields[1])
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		objects[id] = pack.Object{Kind: kind, ID: id, Data: git(t, dir, nil, "cat-file", fields[1], fields[0])}
+		objects[id] = pack.Object{Kind: kind, ID: id, Data: git(tb, dir, nil, "cat-file", fields[1], fields[0])}
 	}
 	return dir, objects
 }
@@ -111,9 +112,7 @@ func TestP1ScanReadsGit(t *testing.T) {
 			data := git(t, dir, c.revs, append([]string{"pack-objects", "-q", "--stdout"}, c.args...)...)
 			have := map[gitobj.ID]pack.Object{}
 			if c.revs != nil {
-				for id, o := range before {
-					have[id] = o
-				}
+				maps.Copy(have, before)
 			}
 			n := 0
 			err := pack.Scan(bytes.NewReader(data), find(have), func(o pack.Object) error {
@@ -170,7 +169,7 @@ func TestP1GitReadsWriter(t *testing.T) {
 		t.Errorf("git says %s, want trailer %s", got, trailer)
 	}
 	n := 0
-	if err := pack.Scan(&buf, nil, func(o pack.Object) error { n++; return nil }, pack.Limits{}); err != nil || n != len(objects) {
+	if err := pack.Scan(&buf, nil, func(pack.Object) error { n++; return nil }, pack.Limits{}); err != nil || n != len(objects) {
 		t.Errorf("%d objects, %v; want %d", n, err, len(objects))
 	}
 }

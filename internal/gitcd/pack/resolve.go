@@ -6,6 +6,7 @@ package pack
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 )
@@ -55,8 +56,8 @@ func Resolve(r io.ReaderAt, off, end int64, find Find) (gitobj.Kind, []byte, err
 
 // applyAll applies deltas, the last first.
 func applyAll(data []byte, deltas [][]byte) (_ []byte, err error) {
-	for i := len(deltas) - 1; i >= 0; i-- {
-		if data, err = ApplyDelta(data, deltas[i]); err != nil {
+	for _, delta := range slices.Backward(deltas) {
+		if data, err = ApplyDelta(data, delta); err != nil {
 			return nil, err
 		}
 	}

@@ -75,12 +75,12 @@ func (e *LockedError) Error() string {
 }
 
 // ReadFile returns a file's content.
-func ReadFile(fsys FS, name string) ([]byte, error) {
+func ReadFile(fsys FS, name string) (_ []byte, err error) {
 	f, err := fsys.Open(name, Read)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	size, err := f.Size()
 	if err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ const (
 	OpSyncDir  OpKind = "syncdir"
 )
 
-// ShortError, returned by a hook for a write, lets the first N bytes through.
+// ShortError lets the first N bytes of a write through, if a hook returns it.
 type ShortError struct {
 	N   int
 	Err error
@@ -279,8 +279,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if err != nil {
 		p = p[:0]
 	}
-	var short *ShortError
-	if errors.As(err, &short) {
+	if short, ok := errors.AsType[*ShortError](err); ok {
 		p = p[:min(short.N, cap(p))]
 	}
 	f.fs.mu.Lock()

@@ -31,7 +31,6 @@ func (f osFile) Size() (int64, error) {
 // Sync writes content and length to the disk; times may lag behind.
 func (f osFile) Sync() error {
 	for {
-		//nolint:gosec // a file descriptor fits
 		if err := unix.Fdatasync(int(f.Fd())); !errors.Is(err, unix.EINTR) {
 			return os.NewSyscallError("fdatasync "+f.Name(), err)
 		}
@@ -55,7 +54,6 @@ func (OS) Open(name string, mode Mode) (File, error) {
 	if mode != Lock {
 		return osFile{f}, nil
 	}
-	//nolint:gosec // a file descriptor fits
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder, readErr := os.ReadFile(name)
 		err = errors.Join(err, f.Close(), readErr)

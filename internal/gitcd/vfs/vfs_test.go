@@ -42,6 +42,7 @@ func write(t *testing.T, fsys vfs.FS, name, content string) vfs.File {
 
 func TestSame(t *testing.T) {
 	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
+		t.Helper()
 		at := func(name string) string { return path.Join(dir, name) }
 		if _, err := fsys.Open(at("none"), vfs.Read); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("open: %v", err)
@@ -91,6 +92,7 @@ func TestSame(t *testing.T) {
 
 func TestV4OneHolder(t *testing.T) {
 	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
+		t.Helper()
 		f, err := fsys.Open(path.Join(dir, "lock"), vfs.Lock)
 		if err != nil {
 			t.Fatal(err)
