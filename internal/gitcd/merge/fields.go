@@ -24,7 +24,7 @@ func (m *merger) root() *object {
 	meta, ok := merged.get("metadata").(*object)
 	if ok {
 		meta.set("generation", m.generation(merged))
-		m.prune(merged, meta)
+		m.fit(merged, meta)
 	}
 	return merged
 }

@@ -52,9 +52,8 @@ type Merged struct {
 	Planned
 }
 
-// History merges the heads of two branches. It remembers what one merge worked
-// out for the next: keep one for each pair of branches. It is not safe for
-// concurrent use.
+// History merges the heads of branches. It remembers what one merge worked out
+// for the next, and is not safe for concurrent use.
 //
 // Two heads that exchange changes while both go on soon have several best
 // common ancestors: each has merged what the other had a moment before. No
@@ -68,6 +67,7 @@ type History struct {
 	r     Reader
 	bases map[pair]*virtual
 	order []pair // the keys of bases, the oldest first
+	kept  int    // the size of bases
 }
 
 // NewHistory returns a History of the commits that a reader has.

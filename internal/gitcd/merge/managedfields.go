@@ -6,7 +6,6 @@ package merge
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,10 +44,18 @@ func (m *merger) managedFields(p path, base, first, second any) any {
 			merged = append(merged, e)
 		}
 	}
-	slices.SortStableFunc(merged, func(a, b any) int {
-		return cmp.Or(strings.Compare(text(a, "operation"), text(b, "operation")), timeAt(a, "time").Compare(timeAt(b, "time")))
-	})
+	sortEntries(merged)
 	return keep(merged, first, second)
+}
+
+// sortEntries brings entries into the order of an API server.
+func sortEntries(entries []any) {
+	slices.SortStableFunc(entries, func(a, b any) int {
+		return cmp.Or(
+			strings.Compare(text(a, "operation"), text(b, "operation")),
+			timeAt(a, "time").Compare(timeAt(b, "time")),
+			strings.Compare(text(a, "manager"), text(b, "manager")))
+	})
 }
 
 // managerID tells entries apart as an API server does: for server-side apply,
@@ -90,6 +97,11 @@ func mergeEntry(base, first, second any) (any, error) {
 	if set.Empty() {
 		return absent, nil
 	}
+	return withFields(later(first, second), set)
+}
+
+// withFields returns an entry with other fields.
+func withFields(entry any, set *fieldpath.Set) (any, error) {
 	data, err := set.ToJSON()
 	if err != nil {
 		return nil, fmt.Errorf("write fields: %w", err)
@@ -98,10 +110,10 @@ func mergeEntry(base, first, second any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry, _ := later(first, second).(*object)
-	entry = entry.without()
-	entry.set("fieldsV1", fields)
-	return entry, nil
+	was, _ := entry.(*object) // callers have read its fields
+	out := was.without()
+	out.set("fieldsV1", fields)
+	return out, nil
 }
 
 // fieldSet reads the fields of an entry; an entry that is not there has none.
@@ -193,90 +205,4 @@ func step(fields *object, e element) any {
 		}
 	}
 	return absent
-}
-
-// prune takes fields out of managedFields that a side had and the merged object has not.
-func (m *merger) prune(merged, meta *object) {
-	list, ok := meta.get("managedFields").([]any)
-	if !ok {
-		return
-	}
-	kept := []any{}
-	for _, e := range list {
-		entry, ok := e.(*object)
-		fields, isFields := at(e, "fieldsV1").(*object)
-		if ok && isFields && text(e, "apiVersion") == m.typ.APIVersion {
-			left := pruned(fields, merged, m.first.root, m.second.root)
-			if len(left.names) == 0 && len(fields.names) > 0 {
-				continue
-			}
-			entry = entry.without()
-			entry.set("fieldsV1", left)
-			e = entry
-		}
-		kept = append(kept, e)
-	}
-	meta.set("managedFields", keep(kept, absent, absent))
-}
-
-// pruned returns the fields less those that are in a side but not in the merged value.
-func pruned(fields *object, merged, first, second any) *object {
-	out := newObject()
-	for _, name := range fields.names {
-		child, ok := fields.fields[name].(*object)
-		v, f, s := part(merged, name), part(first, name), part(second, name)
-		if ok && v == absent && (f != absent || s != absent) {
-			continue
-		}
-		if !ok || len(child.names) == 0 {
-			out.set(name, fields.fields[name])
-			continue
-		}
-		if child = pruned(child, v, f, s); len(child.names) > 0 {
-			out.set(name, child)
-		}
-	}
-	return out
-}
-
-// part returns what an element in the notation of managedFields names in a value.
-func part(v any, name string) any {
-	kind, id, _ := strings.Cut(name, ":")
-	switch kind {
-	case "":
-		return v
-	case ".":
-		return v
-	case "f":
-		return at(v, id)
-	}
-	key, err := parse([]byte(id))
-	list, ok := v.([]any)
-	if err != nil || !ok {
-		return absent
-	}
-	for i, item := range list {
-		switch {
-		case kind == "v" && equal(item, key),
-			kind == "i" && key == json.Number(fmt.Sprint(i)),
-			kind == "k" && fits(item, key):
-			return item
-		}
-	}
-	return absent
-}
-
-// fits says whether an item of a list has the keys' values. A key that it does
-// not spell out was defaulted.
-func fits(item, key any) bool {
-	want, ok := key.(*object)
-	if !ok {
-		return false
-	}
-	for _, name := range want.names {
-		if have := at(item, name); have != absent && !equal(have, want.fields[name]) {
-			return false
-		}
-	}
-	return true
 }

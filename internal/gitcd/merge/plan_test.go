@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
@@ -98,7 +99,7 @@ func TestM7ByTheChange(t *testing.T) {
 	}
 }
 
-func bigTrees(t testing.TB, s *store, dirs, each int) (base, ours, theirs gitobj.ID) {
+func bigTrees(t rapid.TB, s *store, dirs, each int) (base, ours, theirs gitobj.ID) {
 	t.Helper()
 	start := map[string][]byte{}
 	for i := range dirs {

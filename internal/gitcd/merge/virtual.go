@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// keptBases is how many virtual bases a History remembers. The next merge of
-	// two branches needs those of the last few.
-	keptBases = 16
+	// keptBytes bounds the objects of the virtual bases that a History remembers.
+	// The next merge of two branches needs those of the last few.
+	keptBytes = 8 << 20
 	// maxNesting bounds how far back bases of bases are merged: it is reached by
 	// branches that crossed in flight so many times in a row, after a restart.
 	// What is wrong about so old a base matters only to a key that was changed
@@ -36,6 +36,15 @@ type head struct {
 type virtual struct {
 	tree    gitobj.ID
 	objects map[gitobj.ID]treeedit.Object
+}
+
+// size returns about how much memory a base takes.
+func (v *virtual) size() int {
+	n := 256
+	for _, o := range v.objects {
+		n += 128 + len(o.Data)
+	}
+	return n
 }
 
 // over returns a reader that has a base's objects too.
@@ -109,12 +118,12 @@ func (h *History) pair(ctx context.Context, r Reader, x, y head, p Policy, depth
 	if err != nil {
 		return nil, err
 	}
-	if len(h.order) == keptBases {
-		delete(h.bases, h.order[0])
-		h.order = slices.Delete(h.order, 0, 1)
-	}
 	h.bases[key] = v
 	h.order = append(h.order, key)
+	for h.kept += v.size(); h.kept > keptBytes && len(h.order) > 1; h.order = h.order[1:] {
+		h.kept -= h.bases[h.order[0]].size()
+		delete(h.bases, h.order[0])
+	}
 	return v, nil
 }
 
