@@ -216,7 +216,9 @@ func (c *cluster) start(t *testing.T, name, binary string, args ...string) *proc
 	}
 	c.t.Cleanup(func() {
 		p.kill()
-		out.Close()
+		if err := out.Close(); err != nil {
+			c.t.Error(err)
+		}
 		if c.t.Failed() {
 			data, _ := os.ReadFile(p.log)
 			lines := strings.Split(string(data), "\n")
@@ -268,7 +270,11 @@ func freePort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	addr, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
 		t.Fatal(l.Addr())
