@@ -42,6 +42,7 @@ const (
 // visit is a commit on the way back through history.
 type visit struct {
 	id      gitobj.ID
+	tree    gitobj.ID
 	time    int64
 	parents []gitobj.ID
 	marks   marks
@@ -105,7 +106,7 @@ func (w *walk) reach(id gitobj.ID, m marks) error {
 		if err != nil {
 			return err
 		}
-		v = &visit{id: id, time: c.Committer.When.Unix(), parents: c.Parents}
+		v = &visit{id: id, tree: c.Tree, time: c.Committer.When.Unix(), parents: c.Parents}
 		w.visits[id] = v
 	}
 	if v.marks&m == m {

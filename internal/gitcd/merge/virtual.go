@@ -23,7 +23,7 @@ const (
 	// branches that crossed in flight so many times in a row, after a restart.
 	// What is wrong about so old a base matters only to a key that was changed
 	// each of these times, and then leads to a conflict on record.
-	maxNesting = 100
+	maxNesting = 10_000
 )
 
 // head is a commit and the branch it is on.
@@ -87,6 +87,9 @@ func (h *History) base(ctx context.Context, r Reader, x, y head, p Policy, depth
 	case 1:
 		only, readErr := treeOf(r, heads[0].id)
 		return &virtual{tree: only}, readErr
+	}
+	if tree, ok := w.met(); ok {
+		return &virtual{tree: tree}, nil
 	}
 	out, err := h.pair(ctx, r, heads[0], heads[1], p, depth+1)
 	if err != nil {
@@ -167,6 +170,25 @@ func (v *virtual) commit(x, y head, at int64, p Policy) head {
 		return head{id, y.branch}
 	}
 	return head{id, x.branch}
+}
+
+// met finds a tree that both sides had after they had merged all bases: it is
+// a state that both come from, as good as a base.
+func (w *walk) met() (tree gitobj.ID, ok bool) {
+	sides := make(map[gitobj.ID]marks) // tree -> the sides that had it
+	for _, v := range w.visits {
+		missing := slices.ContainsFunc(w.bases, func(base gitobj.ID) bool { return !slices.Contains(v.parents, base) })
+		if missing || v.marks&fromBoth == fromBoth {
+			continue
+		}
+		sides[v.tree] |= v.marks & fromBoth
+	}
+	for candidate, m := range sides {
+		if m == fromBoth && (!ok || candidate.Compare(tree) < 0) {
+			tree, ok = candidate, true
+		}
+	}
+	return tree, ok
 }
 
 // heads returns the bases as heads, the earliest first.
