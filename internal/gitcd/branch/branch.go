@@ -95,10 +95,7 @@ func (l log) Checkpoint(ctx context.Context, payload []byte, upTo uint64) error 
 }
 
 // LastCheckpoint implements mvcc.Log.
-func (l log) LastCheckpoint() ([]byte, error) {
-	payload, _, err := l.j.LastCheckpoint()
-	return payload, err
-}
+func (l log) LastCheckpoint() (payload []byte, upTo uint64, err error) { return l.j.LastCheckpoint() }
 
 // Replay implements mvcc.Log. Frames without a record are other writers'
 // objects and refs, such as what was fetched.

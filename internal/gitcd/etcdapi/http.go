@@ -40,7 +40,9 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 func reply(w http.ResponseWriter, code int, body map[string]string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // the client has gone: nobody to tell
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		return // the client has gone: nobody to tell
+	}
 }
 
 // collector reads the store's state when Prometheus asks.

@@ -23,10 +23,11 @@ type maintenanceServer struct {
 func (s *maintenanceServer) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
 	st := s.store.Status()
 	size := s.o.DBSize()
+	index := uint64(st.Revision) //nolint:gosec // revisions are positive
 	out := &pb.StatusResponse{
 		Header: s.header(st.Revision), Version: Version, StorageVersion: storageVersion,
 		DbSize: size, DbSizeInUse: size, Leader: s.o.MemberID,
-		RaftTerm: s.term(), RaftIndex: uint64(st.Revision), RaftAppliedIndex: uint64(st.Revision),
+		RaftTerm: s.term(), RaftIndex: index, RaftAppliedIndex: index,
 	}
 	if err := s.store.Healthy(); err != nil {
 		out.Errors = append(out.Errors, err.Error())

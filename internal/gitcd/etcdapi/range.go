@@ -5,7 +5,6 @@ package etcdapi
 
 import (
 	"context"
-	"errors"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -84,6 +83,41 @@ const streamKeys = 500
 
 // RangeStream reads keys in chunks, all at one revision. The last chunk has what Range says beside the keys.
 func (s *kvServer) RangeStream(r *pb.RangeRequest, stream pb.KV_RangeStreamServer) error {
+	if err := checkRangeStream(r); err != nil {
+		return err
+	}
+	page, left := rangeRequest(r), r.Limit
+	var first *mvcc.RangeResult
+	for {
+		page.Limit = streamKeys
+		if r.Limit > 0 {
+			page.Limit = min(left, streamKeys)
+		}
+		out, err := s.store.Range(stream.Context(), page)
+		if err != nil {
+			return speak(err)
+		}
+		if first == nil {
+			first = &out
+			page.Revision = max(page.Revision, 0)
+			if page.Revision == 0 {
+				page.Revision = out.Revision
+			}
+		}
+		left -= int64(len(out.KVs))
+		done := !out.More || (r.Limit > 0 && left <= 0)
+		chunk := &pb.RangeResponse{Kvs: keyValues(out.KVs)}
+		if done {
+			chunk.Header, chunk.More, chunk.Count = s.header(first.Revision), out.More, first.Count
+		}
+		if err := stream.Send(&pb.RangeStreamResponse{RangeResponse: chunk}); err != nil || done {
+			return err
+		}
+		page.Key = out.KVs[len(out.KVs)-1].Key + "\x00"
+	}
+}
+
+func checkRangeStream(r *pb.RangeRequest) error {
 	if err := checkRange(r); err != nil {
 		return err
 	}
@@ -93,40 +127,5 @@ func (s *kvServer) RangeStream(r *pb.RangeRequest, stream pb.KV_RangeStreamServe
 	if r.MinModRevision != 0 || r.MaxModRevision != 0 || r.MinCreateRevision != 0 || r.MaxCreateRevision != 0 {
 		return status.Error(codes.Unimplemented, "RangeStream does not support revision filters")
 	}
-	whole := rangeRequest(r)
-	page := whole
-	var last *mvcc.RangeResult
-	for left := whole.Limit; ; {
-		page.Limit = streamKeys
-		if whole.Limit > 0 {
-			page.Limit = min(left, streamKeys)
-		}
-		out, err := s.store.Range(stream.Context(), page)
-		if err != nil {
-			return speak(err)
-		}
-		if last == nil {
-			last = &mvcc.RangeResult{Revision: out.Revision, Count: out.Count}
-			if page.Revision == 0 {
-				page.Revision = out.Revision
-			}
-		}
-		left -= int64(len(out.KVs))
-		last.More = out.More
-		done := !out.More || len(out.KVs) == 0 || (whole.Limit > 0 && left <= 0)
-		chunk := &pb.RangeResponse{Kvs: keyValues(out.KVs)}
-		if done {
-			chunk.Header, chunk.More, chunk.Count = s.header(last.Revision), last.More, last.Count
-		}
-		if err := stream.Send(&pb.RangeStreamResponse{RangeResponse: chunk}); err != nil {
-			return err
-		}
-		if done {
-			return nil
-		}
-		page.Key = out.KVs[len(out.KVs)-1].Key + "\x00"
-		if errors.Is(stream.Context().Err(), context.Canceled) {
-			return rpctypes.ErrGRPCCanceled
-		}
-	}
+	return nil
 }

@@ -76,7 +76,7 @@ func (c *change) apply(o op) event {
 }
 
 // put sets a key. blob and content are the value's, if it is new.
-func (c *change) put(key string, value []byte, blob gitobj.ID, content []byte, id LeaseID) event {
+func (c *change) put(key string, value []byte, blob gitobj.ID, content []byte, id LeaseID) {
 	o := op{kind: opPut, key: key, mod: c.rev, create: c.rev, ver: 1, lease: id, blob: blob, size: int64(len(value))}
 	if was := c.l.state.get(key); was != nil {
 		o.create, o.ver = was.create, was.ver+1
@@ -89,11 +89,10 @@ func (c *change) put(key string, value []byte, blob gitobj.ID, content []byte, i
 		c.b.objects = append(c.b.objects, Object{Kind: gitobj.KindBlob, ID: blob, Data: content})
 		c.b.bytes += len(content)
 	}
-	return ev
 }
 
 // keepValue sets a key to the value that it has.
-func (c *change) keepValue(key string, id LeaseID) event {
+func (c *change) keepValue(key string, id LeaseID) {
 	was := c.l.state.get(key)
 	ev := c.apply(op{
 		kind: opPut, key: key, mod: c.rev, create: was.create, ver: was.ver + 1, lease: id, blob: was.blob, size: was.size,
@@ -103,13 +102,10 @@ func (c *change) keepValue(key string, id LeaseID) event {
 		ev.after.value.Store(own)
 		c.b.fresh = append(c.b.fresh, own)
 	}
-	return ev
 }
 
 // remove deletes a key that exists.
-func (c *change) remove(key string) event {
-	return c.apply(op{kind: opDelete, key: key, mod: c.rev})
-}
+func (c *change) remove(key string) { c.apply(op{kind: opDelete, key: key, mod: c.rev}) }
 
 // removeSpan deletes all keys in a span, in order, and returns what they were.
 func (c *change) removeSpan(s span) (was []found) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
@@ -50,7 +51,7 @@ func (p *payload) encode() []byte {
 	e.uint(p.number)
 	e.int(p.time)
 	e.session(p.session)
-	e.uint(uint64(len(p.leases)))
+	e.length(len(p.leases))
 	for _, l := range p.leases {
 		e.int(int64(l.ID))
 		e.int(l.Granted)
@@ -58,7 +59,7 @@ func (p *payload) encode() []byte {
 	e.place(p.at)
 	e.id(p.head)
 	e.bool(p.full)
-	e.uint(uint64(len(p.dirty)))
+	e.length(len(p.dirty))
 	for _, d := range p.dirty {
 		e.key(d.key)
 		e.b = append(e.b, byte(d.verb))
@@ -91,11 +92,11 @@ func (p *payload) encodeKeys(e *encoder) {
 		return true
 	})
 	slices.SortFunc(keys, func(a, b found) int { return compareKeys(a.key, b.key) })
-	e.uint(uint64(len(keys)))
+	e.length(len(keys))
 	for _, f := range keys {
 		e.op(opOf(f.key, f.ver))
 	}
-	e.uint(uint64(last - first))
+	e.length(last - first)
 	for n := first; n < last; n++ {
 		e.op(opOf(p.window.at(n).key, p.window.at(n).after))
 	}
@@ -157,6 +158,23 @@ func (r *recovery) load(b []byte) error {
 type checkpoints struct {
 	bytes atomic.Int64 // of records since the last one
 	busy  atomic.Bool
+
+	mu   sync.Mutex // guards last, and writing
+	last uint64     // up to which record the last one goes
+}
+
+// save writes a checkpoint, if it says more than the last one.
+func (s *Store) save(p *payload, upTo uint64) error {
+	s.saves.mu.Lock()
+	defer s.saves.mu.Unlock()
+	if upTo <= s.saves.last {
+		return nil
+	}
+	if err := s.log.Checkpoint(context.Background(), p.encode(), upTo); err != nil {
+		return fmt.Errorf("save checkpoint: %w", err)
+	}
+	s.saves.last = upTo
+	return nil
 }
 
 // grown saves the index, in the background, when enough was recorded since the last time.
@@ -225,12 +243,6 @@ func (t *checkpointTask) reach(c *committer, b *batch) error {
 	slices.SortFunc(t.p.dirty, func(a, b dirtyEntry) int { return compareKeys(a.key, b.key) })
 	t.p.window, _ = t.store.hub.held()
 	upTo := b.seq
-	t.store.running.Go(func() {
-		if err := t.store.log.Checkpoint(context.Background(), t.p.encode(), upTo); err != nil {
-			t.finish(fmt.Errorf("save checkpoint: %w", err))
-			return
-		}
-		t.finish(nil)
-	})
+	t.store.running.Go(func() { t.finish(t.store.save(&t.p, upTo)) })
 	return nil
 }

@@ -48,9 +48,7 @@ const trimKeys = 256
 // trim frees, in its own goroutine, what a compaction has made unreachable. A
 // reader who is still at it finds out from the compacted revision, which moved before.
 func (s *Store) trim(held window, rev int64) {
-	s.trimming.Add(1)
-	go func() {
-		defer s.trimming.Done()
+	s.trimming.Go(func() {
 		var gone []string
 		for n := held.first; n < held.next; n++ {
 			ev := held.at(n)
@@ -67,7 +65,7 @@ func (s *Store) trim(held window, rev int64) {
 			}
 		}
 		s.forget(gone, rev)
-	}()
+	})
 }
 
 func (s *Store) forget(keys []string, rev int64) {
@@ -75,9 +73,10 @@ func (s *Store) forget(keys []string, rev int64) {
 		return
 	}
 	t := &forgetTask{waiter: newWaiter(), keys: keys, rev: rev}
-	if s.line.inbox.post(t) == nil {
-		<-t.ready
+	if s.line.inbox.post(t) != nil {
+		return
 	}
+	<-t.ready //nolint:errcheck // a store that fails or ends keeps nothing to forget
 }
 
 // forgetTask drops keys that were deleted before a compaction. Nobody can see them any more.

@@ -46,8 +46,8 @@ type Log interface {
 	Ref(name string) (gitobj.ID, bool)
 	// Checkpoint keeps payload in place of all records up to and including upTo, once what was appended before is durable.
 	Checkpoint(ctx context.Context, payload []byte, upTo uint64) error
-	// LastCheckpoint returns the last payload, nil if there is none.
-	LastCheckpoint() (payload []byte, err error)
+	// LastCheckpoint returns the last checkpoint, nil and 0 if there is none.
+	LastCheckpoint() (payload []byte, upTo uint64, err error)
 	// Replay yields, in order, the records that the last checkpoint does not cover.
 	Replay(yield func(seq uint64, record []byte) error) error
 }

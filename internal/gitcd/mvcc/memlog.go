@@ -22,6 +22,7 @@ type MemLog struct {
 		records []memRecord
 		seq     uint64
 		payload []byte
+		upTo    uint64
 		err     error
 	}
 }
@@ -109,16 +110,19 @@ func (m *MemLog) Checkpoint(_ context.Context, payload []byte, upTo uint64) erro
 	if m.mu.err != nil {
 		return m.mu.err
 	}
-	m.mu.payload = slices.Clone(payload)
+	if upTo < m.mu.upTo {
+		return fmt.Errorf("save checkpoint: there is a later one, up to record %d, than this one, up to %d", m.mu.upTo, upTo)
+	}
+	m.mu.payload, m.mu.upTo = slices.Clone(payload), upTo
 	m.mu.records = slices.DeleteFunc(m.mu.records, func(r memRecord) bool { return r.seq <= upTo })
 	return nil
 }
 
 // LastCheckpoint implements Log.
-func (m *MemLog) LastCheckpoint() ([]byte, error) {
+func (m *MemLog) LastCheckpoint() (payload []byte, upTo uint64, err error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.mu.payload, nil
+	return m.mu.payload, m.mu.upTo, nil
 }
 
 // Replay implements Log.

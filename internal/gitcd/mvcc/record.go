@@ -124,8 +124,10 @@ func (e *encoder) id(i gitobj.ID) {
 	e.b = append(e.b, i[:]...)
 }
 
+func (e *encoder) length(n int) { e.uint(uint64(n)) } //nolint:gosec // lengths are not negative
+
 func (e *encoder) string(s string) {
-	e.uint(uint64(len(s)))
+	e.length(len(s))
 	e.b = append(e.b, s...)
 }
 
@@ -135,7 +137,7 @@ func (e *encoder) key(k string) {
 	for n < len(k) && n < len(e.lastKey) && k[n] == e.lastKey[n] {
 		n++
 	}
-	e.uint(uint64(n))
+	e.length(n)
 	e.string(k[n:])
 	e.lastKey = k
 }
@@ -176,7 +178,7 @@ func (e *encoder) txn(t *txnRecord) {
 		e.id(t.base)
 		e.string(t.message)
 	}
-	e.uint(uint64(len(t.ops)))
+	e.length(len(t.ops))
 	for i := range t.ops {
 		e.op(&t.ops[i])
 	}
@@ -186,7 +188,7 @@ func (b *batchRecord) encode() []byte {
 	e := encoder{b: []byte{recordFormat, recordBatch}}
 	e.uint(b.number)
 	e.int(b.time)
-	e.uint(uint64(len(b.txns)))
+	e.length(len(b.txns))
 	for i := range b.txns {
 		e.txn(&b.txns[i])
 	}
@@ -273,7 +275,7 @@ func (d *decoder) length() int {
 		d.fail("more announced than there is")
 		return 0
 	}
-	return int(n)
+	return int(n) //nolint:gosec // not more than there are bytes
 }
 
 func (d *decoder) bytes(n int) []byte {

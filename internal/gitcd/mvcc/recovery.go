@@ -26,7 +26,8 @@ type recovery struct {
 	entered     session // the one in force there
 	head        gitobj.ID
 	uncommitted []*batch // the rest
-	seq         uint64   // of the last record read
+	seq         uint64   // of the last record read or written
+	saved       uint64   // up to which record the checkpoint goes
 	bytes       int      // of records read
 }
 
@@ -38,6 +39,10 @@ func (r *recovery) run(ctx context.Context) error {
 	head, _ := r.store.log.Ref(r.store.o.Branch)
 	switch {
 	case head == r.head:
+	case r.continues(head):
+		if err := r.step(ctx, head); err != nil {
+			return err
+		}
 	case r.state.number == 0, !head.IsZero() && r.store.o.Epoch > r.state.session.epoch:
 		if err := r.adopt(ctx, head); err != nil {
 			return err
@@ -56,10 +61,11 @@ func (r *recovery) run(ctx context.Context) error {
 
 // replay reads the last checkpoint and the records since.
 func (r *recovery) replay() error {
-	payload, err := r.store.log.LastCheckpoint()
+	payload, upTo, err := r.store.log.LastCheckpoint()
 	if err != nil {
 		return fmt.Errorf("read checkpoint: %w", err)
 	}
+	r.seq, r.saved = upTo, upTo
 	if payload != nil {
 		if err := r.load(payload); err != nil {
 			return fmt.Errorf("read checkpoint: %w", err)
@@ -86,7 +92,7 @@ func (r *recovery) record(record []byte) error {
 		return r.batch(b)
 	case recordCommit:
 		c := d.commit()
-		if d.err == nil && r.committed.before(c.upTo) {
+		if d.err == nil && !c.upTo.before(r.committed) {
 			r.commit(c)
 		}
 		return d.end()
@@ -183,9 +189,44 @@ func (r *recovery) compact() {
 	r.window.cut(rev)
 }
 
+// continues says whether a commit does nothing but take the branch again: it is
+// on the head and has its tree.
+func (r *recovery) continues(head gitobj.ID) bool {
+	if head.IsZero() || r.head.IsZero() {
+		return false
+	}
+	theirs, err := r.committer.commitOf(head)
+	if err != nil || len(theirs.Parents) != 1 || theirs.Parents[0] != r.head {
+		return false
+	}
+	ours, err := r.committer.commitOf(r.head)
+	return err == nil && ours.Tree == theirs.Tree
+}
+
+// step records that the head is one further, though nothing was committed here.
+func (r *recovery) step(ctx context.Context, head gitobj.ID) error {
+	r.head = head
+	record := commitRecord{upTo: r.committed, head: head}.encode()
+	var err error
+	if r.seq, err = r.store.log.Append(ctx, []Frame{{Record: record}}, true); err != nil {
+		return fmt.Errorf("record the head: %w", err)
+	}
+	return nil
+}
+
 // adopt starts a new line of revisions from the tree of a commit: what is
 // known of another writer's line is of no use to those who ask by revision.
 func (r *recovery) adopt(ctx context.Context, head gitobj.ID) error {
+	open := uncommitted{full: r.committer.full, batched: len(r.committer.dirty) > 0}
+	for _, b := range r.uncommitted {
+		for i := range b.record.txns {
+			open.follow(&b.record.txns[i])
+		}
+	}
+	if open.any() {
+		return fmt.Errorf("%s is at %s, but writes after %s are acknowledged and not committed: %w; flush them before the branch is moved",
+			r.store.o.Branch, head, r.head, ErrForeignHead)
+	}
 	fresh := state{view: view{index: newIndex(), rev: 1}, leases: r.state.leases, number: r.state.number, time: r.state.time}
 	for _, l := range fresh.leases.list() {
 		fresh.leases.revoke(l.ID)
@@ -232,6 +273,7 @@ func (r *recovery) save(ctx context.Context) error {
 	if err := r.store.log.Checkpoint(ctx, p.encode(), r.seq); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
+	r.saved = r.seq
 	return nil
 }
 
@@ -245,7 +287,8 @@ func (r *recovery) enter(ctx context.Context) error {
 	s.number = r.state.number + 1
 	s.time = max(r.state.time, r.store.clock.Now().UnixNano())
 	s.take = o.Epoch != 0 && o.Epoch != r.state.session.epoch && !r.taken(o)
-	if _, err := r.store.log.Append(ctx, []Frame{{Record: s.encode()}}, true); err != nil {
+	var err error
+	if r.seq, err = r.store.log.Append(ctx, []Frame{{Record: s.encode()}}, true); err != nil {
 		return fmt.Errorf("record the session: %w", err)
 	}
 	r.session(s)

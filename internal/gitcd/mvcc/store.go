@@ -128,7 +128,7 @@ func (s *Store) start(r *recovery) {
 	s.hub.mu.window, s.hub.mu.rev, s.hub.mu.compacted = r.window, v.rev, v.compacted
 
 	written := make(chan *batch, inFlight)
-	s.line = &line{store: s, state: r.state, written: written}
+	s.line = &line{store: s, state: r.state, written: written, seq: r.seq}
 	s.line.inbox.wake = make(chan struct{}, 1)
 	if s.log != nil {
 		s.committer = r.committer
@@ -143,6 +143,7 @@ func (s *Store) start(r *recovery) {
 			s.line.waitSince = s.clock.Now()
 		}
 		s.saves.bytes.Store(int64(r.bytes))
+		s.saves.last = r.saved
 		s.running.Go(s.committer.run)
 	}
 	s.running.Go(func() {
