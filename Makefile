@@ -47,7 +47,7 @@ quickstart-down: $(BIN)/sandbox  ## Remove all that quickstart made, and nothing
 
 .PHONY: e2e
 e2e: build  ## The quick start, asserted (root)
-	@$(GO) test -tags e2e -count 1 -timeout 45m -v ./test/e2e/...
+	@$(GO) test -tags e2e -count 1 -timeout 45m -v ./test/e2e/... ./internal/sandbox/machine/...
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint  ## All linters, the import law among them

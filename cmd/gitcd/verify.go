@@ -72,7 +72,7 @@ func statusCommand() *cobra.Command {
 	var addr string
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Print what a running gitcd says of itself, as JSON",
+		Short:   "Print what a running gitcd says of itself, as JSON; fail if it takes no writes",
 		Example: "  gitcd status --address 127.0.0.1:2381",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -92,8 +92,17 @@ func statusCommand() *cobra.Command {
 			if resp.StatusCode != http.StatusOK {
 				return fmt.Errorf("ask gitcd: %s: %s", resp.Status, strings.TrimSpace(string(body)))
 			}
-			_, err = cmd.OutOrStdout().Write(body)
-			return err
+			if _, err := cmd.OutOrStdout().Write(body); err != nil {
+				return fmt.Errorf("print status: %w", err)
+			}
+			var r report
+			if err := json.Unmarshal(body, &r); err != nil {
+				return fmt.Errorf("ask gitcd: read its answer: %w", err)
+			}
+			if r.Store.Error != "" {
+				return fmt.Errorf("gitcd takes no writes: %s", r.Store.Error)
+			}
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&addr, "address", "127.0.0.1:2381", "the status listener")
