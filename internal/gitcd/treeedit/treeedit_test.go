@@ -384,7 +384,13 @@ func TestGitAgrees(t *testing.T) {
 
 func TestForgetsWhatIsNotUsed(t *testing.T) {
 	m := newMemory()
-	model := wide(m, 40, 12_000) // some 24 MB of trees
+	model := map[string]gitobj.ID{} // some 20 MB of trees
+	for i := range 40 {
+		for k := range 2200 {
+			key := fmt.Sprintf("/registry/pods/ns-%03d/%s-%05d", i, strings.Repeat("x", 190), k)
+			model[key] = m.put(gitobj.KindBlob, []byte(key))
+		}
+	}
 	e := treeedit.New(m, m.build(t, model))
 	blob := m.put(gitobj.KindBlob, []byte("new"))
 	for key := range model {
