@@ -4,8 +4,8 @@
 // Package automatedmerge keeps the hub of each AutomatedMerge: its Service, certificates, configuration, volume and
 // Deployment in the host cluster; and it asks the hub what it has merged.
 //
-//	AutomatedMerge, authority, GitRepository --gather--> scope
-//	  scope --Service--> addresses --certificates--> Secret --workload--> ConfigMap, claim, Deployment
+//	AutomatedMerge, authority, GitRepository --gather--> what there is
+//	  what there is --Service--> addresses --certificates--> Secret --workload--> ConfigMap, claim, Deployment
 //	  Deployment, Pods --observe--> how far it is --ask the hub--> main, branches --judge--> conditions, status
 //
 // Laws:
@@ -73,6 +73,9 @@ type Reconciler struct {
 	Hubs HubReader
 	// WatchFilterValue is the value of the label cluster.x-k8s.io/watch-filter of what is reconciled. Empty: everything.
 	WatchFilterValue string
+
+	// live reads past the cache; set by SetupWithManager.
+	live client.Reader
 }
 
 // phase does one thing to a scope. It neither sleeps nor writes conditions.
@@ -145,7 +148,7 @@ func next(s *scope) time.Duration {
 }
 
 func (r *Reconciler) applier() apply.Applier {
-	return apply.Applier{Client: r.Client, Owner: fieldOwner}
+	return apply.Applier{Client: r.Client, Owner: fieldOwner, Live: r.live}
 }
 
 // ownedConditions are written by judge.

@@ -200,12 +200,13 @@ func TestHubFromNothingToMain(t *testing.T) {
 
 	pushed := time.Now()
 	h.hub.status = HubStatus{Main: "2a1c", Branches: []HubBranch{
-		{Name: "heavens/b", Head: "1", Epoch: 2, Holder: "p", LastPush: pushed, Merged: true}, {Name: "heavens/a"},
+		{Name: "heavens/b", Head: "1", Epoch: 2, Holder: "p", LastPush: &pushed, Merged: new(true)}, {Name: "heavens/a", LastError: "gate: it may not change nodes"},
 	}}
 	h.settle()
 	h.Expect(h.reconcile()).To(Equal(askLater))
 	h.Expect(h.condition(heavenv1.MergeMainReady).Status).To(Equal(metav1.ConditionTrue))
 	h.Expect(h.condition(heavenv1.MergeConflictFree).Status).To(Equal(metav1.ConditionTrue))
+	h.Expect(h.condition(heavenv1.MergeAvailable).Message).To(Equal("Branch heavens/a was refused: gate: it may not change nodes"))
 	status := h.merge().Status
 	h.Expect(status.MainHead).To(Equal("2a1c"))
 	h.Expect(status.Branches).To(HaveLen(2))
@@ -230,7 +231,7 @@ func TestReconcile100TimesWritesNothing(t *testing.T) {
 	h.makeKeys()
 	h.settle()
 	h.run()
-	h.hub.status = HubStatus{Main: "2a1c", Branches: []HubBranch{{Name: "heavens/b", LastPush: time.Now()}}}
+	h.hub.status = HubStatus{Main: "2a1c", Branches: []HubBranch{{Name: "heavens/b", LastPush: new(time.Now())}}}
 	h.settle()
 	before := h.writes
 	for range 100 {

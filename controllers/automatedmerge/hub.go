@@ -20,24 +20,30 @@ import (
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 )
 
-// HubStatus is what a hub says of itself at /v1/status.
+// HubStatus is what a hub says of itself at /v1/status, as far as it matters here.
 type HubStatus struct {
 	// Main is the head of main; empty while main does not exist.
 	Main string `json:"main"`
 	// Branches are all that were received.
 	Branches []HubBranch `json:"branches"`
-	// Conflicts counts those that merges into main have recorded.
+	// Conflicts counts those that were recorded since the hub started.
 	Conflicts int64 `json:"conflicts"`
+	// LastError is why the last pass of merges came to nothing; empty if it did not.
+	LastError string `json:"lastError"`
 }
 
 // HubBranch is what a hub says of a branch.
 type HubBranch struct {
-	Name     string    `json:"name"`
-	Head     string    `json:"head"`
-	Epoch    int64     `json:"epoch"`
-	Holder   string    `json:"holder"`
-	LastPush time.Time `json:"lastPush"`
-	Merged   bool      `json:"merged"`
+	Name   string `json:"name"`
+	Head   string `json:"head"`
+	Epoch  int64  `json:"epoch"`
+	Holder string `json:"holder"`
+	// LastPush is nil if there was none since the hub started.
+	LastPush *time.Time `json:"lastPush"`
+	// Merged is nil while a merge is due.
+	Merged *bool `json:"merged"`
+	// LastError is why the last push or merge of the branch was refused; empty if it was not.
+	LastError string `json:"lastError"`
 }
 
 // HubAddress is how a hub is reached, and by what it and we know each other.

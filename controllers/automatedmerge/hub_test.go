@@ -85,7 +85,7 @@ func TestHTTPHubs(t *testing.T) {
 	g.Expect(status.Main).To(Equal("2a1c"))
 	g.Expect(status.Conflicts).To(BeEquivalentTo(4))
 	g.Expect(status.Branches).To(Equal([]HubBranch{{
-		Name: "heavens/a", Head: "1", Epoch: 3, Holder: "p", LastPush: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Merged: true,
+		Name: "heavens/a", Head: "1", Epoch: 3, Holder: "p", LastPush: new(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), Merged: new(true),
 	}}))
 	_, err = ask(ca, ca, "heavens/a")
 	g.Expect(err).To(MatchError(ContainSubstring("403 Forbidden: only hub-admin may ask")))

@@ -27,6 +27,7 @@ const (
 	ReasonSpecInvalid         = "SpecInvalid"
 	ReasonNotObserved         = "NotObserved"
 	ReasonNotAnswering        = "NotAnswering"
+	ReasonMergesFailing       = "MergesFailing"
 	ReasonAvailable           = "Available"
 	ReasonEndpointPending     = "EndpointPending"
 	ReasonEndpointKnown       = "EndpointKnown"
@@ -77,11 +78,12 @@ func report(s *scope) {
 	status.MainHead, status.Conflicts = s.hub.Main, new(s.hub.Conflicts)
 	status.Branches = make([]heavenv1.BranchStatus, 0, len(s.hub.Branches))
 	for _, b := range s.hub.Branches {
-		status.Branches = append(status.Branches, heavenv1.BranchStatus{
-			Name: b.Name, Head: b.Head, Epoch: new(b.Epoch), Holder: b.Holder, Merged: new(b.Merged),
+		known := heavenv1.BranchStatus{Name: b.Name, Head: b.Head, Epoch: new(b.Epoch), Holder: b.Holder, Merged: b.Merged}
+		if b.LastPush != nil {
 			// The API keeps whole seconds; a finer time would differ from it for ever.
-			LastPush: metav1.NewTime(b.LastPush).Rfc3339Copy(),
-		})
+			known.LastPush = metav1.NewTime(*b.LastPush).Rfc3339Copy()
+		}
+		status.Branches = append(status.Branches, known)
 	}
 	slices.SortFunc(status.Branches, func(a, b heavenv1.BranchStatus) int { return cmp.Compare(a.Name, b.Name) })
 }
@@ -106,6 +108,7 @@ func decide(condition string, table []verdict, s *scope) metav1.Condition {
 //	yes       -           -              -       -        -             -        False      Deleting
 //	-         not seen    -              -       -        -             -        Unknown    NotObserved
 //	-         Unobserved  -              -       -        -             -        Unknown    Unobserved
+//	-         Ready       cannot merge   -       -        -             -        False      MergesFailing
 //	-         Ready       answers        -       -        -             -        True       Available
 //	-         Ready       silent         -       -        -             -        False      NotAnswering
 //	-         -           -              yes     -        -             -        Unknown    ReconcileFailed
@@ -118,7 +121,8 @@ var availableTable = []verdict{
 	{deleting, metav1.ConditionFalse, ReasonDeleting, say("The hub is being deleted")},
 	{func(s *scope) bool { return s.seen == nil }, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen},
 	{stage(heaven.StageUnobserved), metav1.ConditionUnknown, "", sayStage},
-	{answers, metav1.ConditionTrue, ReasonAvailable, say("")},
+	{failing, metav1.ConditionFalse, ReasonMergesFailing, func(s *scope) string { return "Merging into main fails: " + s.hub.LastError }},
+	{answers, metav1.ConditionTrue, ReasonAvailable, refused},
 	{silent, metav1.ConditionFalse, ReasonNotAnswering, func(s *scope) string { return upper(s.hubFailure.Error()) }},
 	{func(s *scope) bool { return s.failure != nil }, metav1.ConditionUnknown, ReasonFailed, func(s *scope) string { return upper(s.failure.Error()) }},
 	{secretMissing, metav1.ConditionFalse, ReasonSecretMissing, saySecret},
@@ -167,7 +171,7 @@ var conflictTable = []verdict{
 	{func(s *scope) bool { return s.merge.Status.Conflicts == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")},
 	{func(s *scope) bool { return *s.merge.Status.Conflicts == 0 }, metav1.ConditionTrue, ReasonConflictFree, say("")},
 	{always, metav1.ConditionFalse, ReasonConflicts, func(s *scope) string {
-		return fmt.Sprintf("%d conflicts were recorded; both sides of each are on branch conflicts", *s.merge.Status.Conflicts)
+		return fmt.Sprintf("%d conflicts were recorded since the hub started; both sides of each are on branch conflicts", *s.merge.Status.Conflicts)
 	}},
 }
 
@@ -185,6 +189,7 @@ var deletingTable = []verdict{
 
 func deleting(s *scope) bool      { return !s.merge.DeletionTimestamp.IsZero() }
 func answers(s *scope) bool       { return s.seen.Stage == heaven.StageReady && s.hub != nil }
+func failing(s *scope) bool       { return answers(s) && s.hub.LastError != "" }
 func silent(s *scope) bool        { return s.seen.Stage == heaven.StageReady && s.hubFailure != nil }
 func secretMissing(s *scope) bool { return s.authority == nil }
 
@@ -193,6 +198,18 @@ func stage(want heaven.Stage) func(*scope) bool {
 }
 
 func sayStage(s *scope) string { return upper(s.seen.Message) }
+
+// refused names the branches that the hub does not take as they are.
+func refused(s *scope) string {
+	var lines []string
+	for _, b := range s.hub.Branches {
+		if b.LastError != "" {
+			lines = append(lines, fmt.Sprintf("branch %s was refused: %s", b.Name, b.LastError))
+		}
+	}
+	slices.Sort(lines)
+	return upper(strings.Join(lines, "; "))
+}
 
 func sayNotSeen(*scope) string { return "Nobody has looked in this reconcile" }
 
@@ -222,7 +239,7 @@ func (r *Reconciler) tell(s *scope) {
 		return
 	}
 	kind := corev1.EventTypeNormal
-	if slices.Contains([]string{string(heaven.StageFailing), ReasonFailed, ReasonNotAnswering}, now.Reason) {
+	if slices.Contains([]string{string(heaven.StageFailing), ReasonFailed, ReasonNotAnswering, ReasonMergesFailing}, now.Reason) {
 		kind = corev1.EventTypeWarning
 	}
 	r.Recorder.Eventf(s.merge, nil, kind, now.Reason, "Observe", "%s", cmp.Or(now.Message, now.Reason))

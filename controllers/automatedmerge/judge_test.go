@@ -51,6 +51,7 @@ func TestVerdicts(t *testing.T) {
 			{nil, unknown, "NotObserved"},
 			{[]func(*scope){seen(heaven.StageUnobserved)}, unknown, "Unobserved"},
 			{[]func(*scope){seen(heaven.StageReady), secret, hub(HubStatus{})}, yes, "Available"},
+			{[]func(*scope){seen(heaven.StageReady), secret, hub(HubStatus{LastError: "e"})}, no, "MergesFailing"},
 			{[]func(*scope){seen(heaven.StageReady), secret, silent}, no, "NotAnswering"},
 			{[]func(*scope){seen(heaven.StageReady), failure}, unknown, "ReconcileFailed"},
 			{[]func(*scope){seen(heaven.StageAbsent)}, no, "SecretMissing"},

@@ -51,6 +51,9 @@ func read[T client.Object](ctx context.Context, r *Reconciler, s *scope, name st
 	return into, nil
 }
 
+// note keeps a failure that is a fact, and no reason to try again before something changes.
+func note(fact *error, err error) { *fact = err }
+
 // ensureService comes before the certificates, which name its addresses.
 func (r *Reconciler) ensureService(ctx context.Context, s *scope) error {
 	want, have := heaven.HubService(s.merge), &corev1.Service{}
@@ -74,7 +77,7 @@ func (r *Reconciler) ensureCertificates(ctx context.Context, s *scope) error {
 	}
 	git, err := pki.ParseAuthority(s.authority)
 	if err != nil {
-		s.certificatesFailure = err
+		note(&s.certificatesFailure, err)
 		return nil
 	}
 	have := &corev1.Secret{}
@@ -87,7 +90,7 @@ func (r *Reconciler) ensureCertificates(ctx context.Context, s *scope) error {
 	}
 	bundle, err := pki.Renew(have.Data, heaven.HubCertificates(s.merge, git, s.location.Addresses...), r.Clock.Now())
 	if err != nil {
-		s.certificatesFailure = err
+		note(&s.certificatesFailure, err)
 		return nil
 	}
 	want := &corev1.Secret{
@@ -112,7 +115,7 @@ func (r *Reconciler) ensureWorkload(ctx context.Context, s *scope) error {
 	}
 	objects, err := heaven.HubObjects(heaven.HubInput{Merge: s.merge, Claim: s.claim})
 	if err != nil {
-		s.specFailure = err
+		note(&s.specFailure, err)
 		return nil
 	}
 	if err := r.ensure(ctx, s, objects.ConfigMap, &corev1.ConfigMap{}); err != nil {
@@ -191,7 +194,7 @@ func (r *Reconciler) askHub(ctx context.Context, s *scope) error {
 		Key:      s.certificates.Data["hub-admin.key"],
 	})
 	if err != nil {
-		s.hubFailure = err
+		note(&s.hubFailure, err)
 		return nil
 	}
 	s.hub = &status

@@ -28,6 +28,7 @@ import (
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o controller.Options) error {
+	r.live = mgr.GetAPIReader()
 	log := ctrl.LoggerFrom(ctx).WithValues("controller", "automatedmerge")
 	byCluster := handler.EnqueueRequestsFromMapFunc(r.mergesOfCluster)
 	err := ctrl.NewControllerManagedBy(mgr).

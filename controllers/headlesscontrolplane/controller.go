@@ -71,6 +71,9 @@ type Reconciler struct {
 	Prober Prober
 	// WatchFilterValue is the value of the label cluster.x-k8s.io/watch-filter of what is reconciled. Empty: everything.
 	WatchFilterValue string
+
+	// live reads past the cache; set by SetupWithManager.
+	live client.Reader
 }
 
 // phase does one thing to a scope. It neither sleeps nor writes conditions.

@@ -69,12 +69,12 @@ func hubAvailable(s *scope) metav1.Condition {
 
 // componentHealthy:
 //
-//	seen  wanted   heaven   -> Healthy       Reason
-//	no    -        -           Unknown       NotObserved
-//	yes   unknown  absent      Unknown       NotObserved
-//	yes   no       -           True          Disabled
-//	yes   yes      absent      False         Waiting, with the plan's why
-//	yes   -        exists      the heaven's  the heaven's
+//	looked  wanted   heaven   -> Healthy       Reason
+//	no      -        -           Unknown       NotObserved
+//	yes     unknown  absent      Unknown       NotObserved
+//	yes     no       -           True          Disabled
+//	yes     known    absent      False         Waiting, with the plan's why
+//	yes     -        exists      the heaven's  the heaven's
 func componentHealthy(s *scope, condition, component string) metav1.Condition {
 	c := metav1.Condition{Type: condition, Status: metav1.ConditionUnknown, Reason: ReasonNotObserved}
 	name := heaven.Name(s.cluster.Name, component)

@@ -43,7 +43,7 @@ func TestVerdicts(t *testing.T) {
 		}
 		s.want, s.steps = &want, heaven.Plan(want, s.have)
 	}
-	is := func(component string, kind string, status metav1.ConditionStatus) fact {
+	is := func(component, kind string, status metav1.ConditionStatus) fact {
 		return func(s *scope) {
 			name := heaven.Name("blue", component)
 			h := s.have.Heavens[name]

@@ -105,7 +105,7 @@ func (r *Reconciler) planDeletion(_ context.Context, s *scope) error {
 
 // carryOut does what the plan says, in its order.
 func (r *Reconciler) carryOut(ctx context.Context, s *scope) error {
-	applier := apply.Applier{Client: r.Client, Owner: fieldOwner}
+	applier := apply.Applier{Client: r.Client, Owner: fieldOwner, Live: r.live}
 	for _, step := range s.steps {
 		changed := false
 		var err error
@@ -179,12 +179,11 @@ func (r *Reconciler) probe(ctx context.Context, s *scope) error {
 		return fmt.Errorf("read kubeconfig: %w", err)
 	}
 	s.probed = true
-	if err != nil {
-		// Made just now: the cache has not seen it yet.
-		s.probeFailure = err
-		return nil
+	// One that was made just now, and that the cache has not seen yet, is not there to be tried.
+	s.probeFailure = err
+	if err == nil {
+		s.probeFailure = r.Prober.Ready(ctx, config)
 	}
-	s.probeFailure = r.Prober.Ready(ctx, config)
 	return nil
 }
 

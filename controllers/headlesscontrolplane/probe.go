@@ -64,8 +64,8 @@ func (HTTPProber) Ready(ctx context.Context, kubeconfig []byte) error {
 func failing(answer string) string {
 	var lines []string
 	for line := range strings.Lines(answer) {
-		if strings.HasPrefix(line, "[-]") {
-			lines = append(lines, strings.TrimSpace(strings.TrimPrefix(line, "[-]")))
+		if check, ok := strings.CutPrefix(line, "[-]"); ok {
+			lines = append(lines, strings.TrimSpace(check))
 		}
 	}
 	if len(lines) == 0 {

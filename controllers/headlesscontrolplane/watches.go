@@ -23,6 +23,7 @@ import (
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o controller.Options) error {
+	r.live = mgr.GetAPIReader()
 	log := ctrl.LoggerFrom(ctx).WithValues("controller", "headlesscontrolplane")
 	byLabel := handler.EnqueueRequestsFromMapFunc(r.byLabel)
 	err := ctrl.NewControllerManagedBy(mgr).

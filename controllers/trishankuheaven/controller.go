@@ -4,8 +4,8 @@
 // Package trishankuheaven keeps the workload of each TrishankuHeaven: its Service, certificates, configuration, volume
 // and Deployment in the host cluster.
 //
-//	TrishankuHeaven, authorities, AutomatedMerge --gather--> scope
-//	  scope --Service--> address --certificates--> Secret --workload--> ConfigMap, claim, Deployment
+//	TrishankuHeaven, authorities, AutomatedMerge --gather--> what there is
+//	  what there is --Service--> address --certificates--> Secret --workload--> ConfigMap, claim, Deployment
 //	  Deployment, Pods --observe--> how far it is --judge--> conditions, status
 //
 // Laws:
@@ -60,6 +60,9 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// WatchFilterValue is the value of the label cluster.x-k8s.io/watch-filter of what is reconciled. Empty: everything.
 	WatchFilterValue string
+
+	// live reads past the cache; set by SetupWithManager.
+	live client.Reader
 }
 
 // phase does one thing to a scope. It neither sleeps nor writes conditions.
@@ -128,7 +131,7 @@ func (r *Reconciler) next(s *scope) time.Duration {
 }
 
 func (r *Reconciler) applier() apply.Applier {
-	return apply.Applier{Client: r.Client, Owner: fieldOwner}
+	return apply.Applier{Client: r.Client, Owner: fieldOwner, Live: r.live}
 }
 
 // ownedConditions are written by judge.

@@ -262,7 +262,7 @@ func TestSyncedIsWhatTheHubSays(t *testing.T) {
 	}
 	h.Expect(say(metav1.ConditionFalse)).To(And(HaveField("Status", metav1.ConditionUnknown), HaveField("Reason", ReasonHubUnavailable)))
 	h.Expect(say(metav1.ConditionTrue)).To(And(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", ReasonNotPushed)))
-	h.Expect(say(metav1.ConditionTrue, of(nil))).To(And(HaveField("Status", metav1.ConditionUnknown), HaveField("Reason", ReasonNotObserved)))
+	h.Expect(say(metav1.ConditionTrue, of(nil))).To(HaveField("Status", metav1.ConditionTrue), "a merge is due")
 	h.Expect(say(metav1.ConditionTrue, of(new(false)))).To(And(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", ReasonNotMerged)))
 	h.Expect(say(metav1.ConditionTrue, of(new(true)))).To(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", ReasonSynced)))
 	h.Expect(h.heaven().Status).To(And(HaveField("Head", "2a1c"), HaveField("Epoch", HaveValue(BeEquivalentTo(3))), HaveField("Holder", "p")))

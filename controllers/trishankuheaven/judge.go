@@ -151,15 +151,14 @@ var certificatesTable = []verdict{
 	{always, metav1.ConditionTrue, ReasonCertificatesValid, say("")},
 }
 
-// Synced, as the hub sees it:
+// Synced, as the hub sees it. While a merge is due, everything that the hub knows of has reached it:
 //
 //	hub           branch     merged   -> Synced   Reason
 //	absent        -          -           Unknown  HubNotFound
 //	unavailable   -          -           Unknown  HubUnavailable
 //	available     absent     -           False    NotPushed
-//	available     received   unknown     Unknown  NotObserved
-//	available     received   no          False    NotMerged
-//	available     received   yes         True     Synced
+//	available     received   refused     False    NotMerged
+//	available     received   due or yes  True     Synced
 var syncedTable = []verdict{
 	{func(s *scope) bool { return s.merge == nil }, metav1.ConditionUnknown, ReasonHubNotFound, func(s *scope) string {
 		return fmt.Sprintf("There is no AutomatedMerge %s", heaven.MergeName(s.heaven.Spec.ClusterName))
@@ -170,9 +169,8 @@ var syncedTable = []verdict{
 	{func(s *scope) bool { return branch(s) == nil }, metav1.ConditionFalse, ReasonNotPushed, func(s *scope) string {
 		return fmt.Sprintf("The hub has not received branch %s yet", s.heaven.Spec.Branch)
 	}},
-	{func(s *scope) bool { return branch(s).Merged == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not said whether the branch is merged")},
-	{func(s *scope) bool { return !*branch(s).Merged }, metav1.ConditionFalse, ReasonNotMerged, func(s *scope) string {
-		return fmt.Sprintf("Commit %s is not part of %s yet", branch(s).Head, heavenv1.MainBranch)
+	{func(s *scope) bool { return branch(s).Merged != nil && !*branch(s).Merged }, metav1.ConditionFalse, ReasonNotMerged, func(s *scope) string {
+		return fmt.Sprintf("The hub does not merge commit %s into %s; the AutomatedMerge says why", branch(s).Head, heavenv1.MainBranch)
 	}},
 	{always, metav1.ConditionTrue, ReasonSynced, say("")},
 }

@@ -82,7 +82,7 @@ func TestVerdicts(t *testing.T) {
 			{nil, unknown, "HubNotFound"},
 			{[]func(*scope){hub(no, heavenv1.BranchStatus{Name: "heavens/x", Merged: new(true)})}, unknown, "HubUnavailable"},
 			{[]func(*scope){hub(yes, heavenv1.BranchStatus{Name: "heavens/y", Merged: new(true)})}, no, "NotPushed"},
-			{[]func(*scope){hub(yes, heavenv1.BranchStatus{Name: "heavens/x"})}, unknown, "NotObserved"},
+			{[]func(*scope){hub(yes, heavenv1.BranchStatus{Name: "heavens/x"})}, yes, "Synced"},
 			{[]func(*scope){hub(yes, heavenv1.BranchStatus{Name: "heavens/x", Merged: new(false)})}, no, "NotMerged"},
 			{[]func(*scope){hub(yes, heavenv1.BranchStatus{Name: "heavens/x", Merged: new(true)})}, yes, "Synced"},
 		},

@@ -71,6 +71,9 @@ func (r *Reconciler) read(ctx context.Context, namespace, name string, into clie
 	return true, nil
 }
 
+// note keeps a failure that is a fact, and no reason to try again before something changes.
+func note(fact *error, err error) { *fact = err }
+
 // ensureService comes before the certificates, which name its address.
 func (r *Reconciler) ensureService(ctx context.Context, s *scope) error {
 	want := heaven.Service(s.heaven)
@@ -99,9 +102,12 @@ func (r *Reconciler) ensureCertificates(ctx context.Context, s *scope) error {
 	names := heaven.SecretNames(s.heaven)
 	var authorities [3]*pki.Authority
 	for i, name := range []string{names.ClusterCA, names.FrontProxyCA, names.GitCA} {
-		if authorities[i], s.certificatesFailure = pki.ParseAuthority(s.secrets[name]); s.certificatesFailure != nil {
+		authority, err := pki.ParseAuthority(s.secrets[name])
+		if err != nil {
+			note(&s.certificatesFailure, err)
 			return nil
 		}
+		authorities[i] = authority
 	}
 	addresses := s.location.Addresses
 	if host := s.heaven.Spec.APIServer.AdvertisedEndpoint.Host; host != "" {
@@ -110,7 +116,7 @@ func (r *Reconciler) ensureCertificates(ctx context.Context, s *scope) error {
 	wishes, err := heaven.Certificates(s.heaven,
 		heaven.Authorities{Cluster: authorities[0], FrontProxy: authorities[1], Git: authorities[2]}, addresses...)
 	if err != nil {
-		s.certificatesFailure = err
+		note(&s.certificatesFailure, err)
 		return nil
 	}
 	have := &corev1.Secret{}
@@ -119,7 +125,7 @@ func (r *Reconciler) ensureCertificates(ctx context.Context, s *scope) error {
 	}
 	bundle, err := pki.Renew(have.Data, wishes, r.Clock.Now())
 	if err != nil {
-		s.certificatesFailure = err
+		note(&s.certificatesFailure, err)
 		return nil
 	}
 	if err = r.ensure(ctx, s, certificatesSecret(s.heaven, bundle.Data), have); err != nil {
@@ -154,7 +160,7 @@ func (r *Reconciler) ensureWorkload(ctx context.Context, s *scope) error {
 		Claim:    s.claim,
 	})
 	if err != nil {
-		s.specFailure = err
+		note(&s.specFailure, err)
 		return nil
 	}
 	if err := r.ensure(ctx, s, objects.ConfigMap, &corev1.ConfigMap{}); err != nil {

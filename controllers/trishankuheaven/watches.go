@@ -24,6 +24,7 @@ import (
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o controller.Options) error {
+	r.live = mgr.GetAPIReader()
 	log := ctrl.LoggerFrom(ctx).WithValues("controller", "trishankuheaven")
 	byCluster := handler.EnqueueRequestsFromMapFunc(r.heavensOfCluster)
 	err := ctrl.NewControllerManagedBy(mgr).

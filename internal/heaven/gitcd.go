@@ -41,7 +41,7 @@ func gitcdContainers(h *heavenv1.TrishankuHeaven) (initialize, serve corev1.Cont
 	serve.VolumeMounts = append(serve.VolumeMounts, mountWritable(volumeSockets, socketDir))
 	// gitcd listens where no probe of the kubelet reaches it, so it is asked from inside.
 	serve.StartupProbe = &corev1.Probe{
-		ProbeHandler:     corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"gitcd", "status", "--config", configPath}}},
+		ProbeHandler:     corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"gitcd", "status", "--address", statusListen}}},
 		PeriodSeconds:    1,
 		FailureThreshold: 600,
 		SuccessThreshold: 1,

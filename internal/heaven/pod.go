@@ -96,7 +96,7 @@ func heavenPod(h *heavenv1.TrishankuHeaven, endpoint heavenv1.Endpoint, claim *c
 
 // podTemplate fills in what every pod of a control plane has. What a component's template says already stays.
 func podTemplate(pod corev1.PodTemplateSpec, images heavenv1.Images) corev1.PodTemplateSpec {
-	pod.ObjectMeta.Labels, pod.ObjectMeta.Annotations = orEmpty(pod.Labels), orEmpty(pod.Annotations)
+	pod.Labels, pod.Annotations = orEmpty(pod.Labels), orEmpty(pod.Annotations)
 	spec := &pod.Spec
 	if spec.AutomountServiceAccountToken == nil {
 		// Its API server is the one beside it: the host's is none of its business.

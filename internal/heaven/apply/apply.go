@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,6 +40,8 @@ const DigestAnnotation = "heaven.trishanku.org/applied-digest"
 type Applier struct {
 	Client client.Client
 	Owner  client.FieldOwner
+	// Live reads past the cache of Client, which may be late, or blind to what lacks our labels. Nil: Client does.
+	Live client.Reader
 }
 
 // Apply brings want about. have receives what exists afterwards; it is of want's type. The answer says whether anything
@@ -49,7 +52,7 @@ func (a Applier) Apply(ctx context.Context, want, have client.Object) (bool, err
 		return false, err
 	}
 	what := fmt.Sprintf("%s %s", wanted.GetKind(), client.ObjectKeyFromObject(want))
-	err = a.Client.Get(ctx, client.ObjectKeyFromObject(want), have)
+	err = a.get(ctx, client.ObjectKeyFromObject(want), have)
 	switch {
 	case apierrors.IsNotFound(err):
 	case err != nil:
@@ -76,6 +79,15 @@ func (a Applier) Apply(ctx context.Context, want, have client.Object) (bool, err
 		return false, fmt.Errorf("read applied %s: %w", what, err)
 	}
 	return true, nil
+}
+
+// get believes the cache when it has the object. An absence it believes only the server.
+func (a Applier) get(ctx context.Context, key client.ObjectKey, have client.Object) error {
+	err := a.Client.Get(ctx, key, have)
+	if apierrors.IsNotFound(err) && a.Live != nil {
+		return a.Live.Get(ctx, key, have)
+	}
+	return err
 }
 
 // wantedFields are the fields that want says something about, and the digest of them.
@@ -127,39 +139,37 @@ func prune(fields map[string]any) {
 func covers(have, want any) bool {
 	switch want := want.(type) {
 	case map[string]any:
-		m, ok := have.(map[string]any)
-		if !ok {
-			return len(want) == 0 && have == nil
-		}
-		for key, value := range want {
-			if key == "ownerReferences" {
-				if !contains(m[key], value) {
-					return false
-				}
-				continue
-			}
-			if !covers(m[key], value) {
-				return false
-			}
-		}
-		return true
+		return coversMap(have, want)
 	case []any:
-		l, ok := have.([]any)
-		if !ok {
-			return len(want) == 0 && have == nil
-		}
-		if len(l) != len(want) {
-			return false
-		}
-		for i := range want {
-			if !covers(l[i], want[i]) {
-				return false
-			}
-		}
-		return true
+		return coversList(have, want)
 	default:
 		return reflect.DeepEqual(have, want)
 	}
+}
+
+func coversMap(have any, want map[string]any) bool {
+	m, ok := have.(map[string]any)
+	if !ok {
+		return len(want) == 0 && have == nil
+	}
+	for key, value := range want {
+		holds := covers
+		if key == "ownerReferences" {
+			holds = contains
+		}
+		if !holds(m[key], value) {
+			return false
+		}
+	}
+	return true
+}
+
+func coversList(have any, want []any) bool {
+	l, ok := have.([]any)
+	if !ok {
+		return len(want) == 0 && have == nil
+	}
+	return slices.EqualFunc(l, want, covers)
 }
 
 func contains(have, want any) bool {

@@ -96,6 +96,19 @@ func TestApplyLeavesStrangersAlone(t *testing.T) {
 	}
 }
 
+// A cache that sees only what has our labels says that a stranger's object is absent.
+func TestApplyDoesNotBelieveTheCacheThatNothingIsThere(t *testing.T) {
+	stranger := wanted(nil)
+	stranger.OwnerReferences, stranger.Labels = nil, nil
+	var writes int
+	a := applier(&writes)
+	a.Live = applier(&writes, stranger).Client
+	_, err := a.Apply(t.Context(), wanted(nil), &corev1.ConfigMap{})
+	g := NewWithT(t)
+	g.Expect(err).To(MatchError(ContainSubstring("it exists and belongs to")))
+	g.Expect(writes).To(BeZero())
+}
+
 func TestApplyLeavesTheDyingAlone(t *testing.T) {
 	now := metav1.Now()
 	dying := wanted(map[string]string{"a": "0"})
