@@ -10,10 +10,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/controllers/automatedmerge"
 	"github.com/trishanku-org/cluster-api-provider-headless/controllers/gitbackedcluster"
 	"github.com/trishanku-org/cluster-api-provider-headless/controllers/gitbackedmachine"
 	"github.com/trishanku-org/cluster-api-provider-headless/controllers/gitrepository"
 	"github.com/trishanku-org/cluster-api-provider-headless/controllers/headlessconfig"
+	"github.com/trishanku-org/cluster-api-provider-headless/controllers/headlesscontrolplane"
+	"github.com/trishanku-org/cluster-api-provider-headless/controllers/trishankuheaven"
 	bootstrapwebhooks "github.com/trishanku-org/cluster-api-provider-headless/internal/webhooks/bootstrap"
 	controlplanewebhooks "github.com/trishanku-org/cluster-api-provider-headless/internal/webhooks/controlplane"
 	infrawebhooks "github.com/trishanku-org/cluster-api-provider-headless/internal/webhooks/infrastructure"
@@ -65,7 +68,21 @@ func setupAll(ctx context.Context, mgr ctrl.Manager, o *options, all ...reconcil
 }
 
 func controlPlaneControllers(ctx context.Context, mgr ctrl.Manager, o *options) error {
-	return setupAll(ctx, mgr, o)
+	c, now := mgr.GetClient(), clock.RealClock{}
+	return setupAll(ctx, mgr, o,
+		&headlesscontrolplane.Reconciler{
+			Client: c, Clock: now, WatchFilterValue: o.watchFilter,
+			Recorder: mgr.GetEventRecorder("headlesscontrolplane-controller"), Prober: headlesscontrolplane.HTTPProber{},
+		},
+		&trishankuheaven.Reconciler{
+			Client: c, Clock: now, WatchFilterValue: o.watchFilter,
+			Recorder: mgr.GetEventRecorder("trishankuheaven-controller"),
+		},
+		&automatedmerge.Reconciler{
+			Client: c, Clock: now, WatchFilterValue: o.watchFilter,
+			Recorder: mgr.GetEventRecorder("automatedmerge-controller"), Hubs: automatedmerge.HTTPHubs{},
+		},
+	)
 }
 
 func bootstrapControllers(ctx context.Context, mgr ctrl.Manager, o *options) error {
