@@ -50,11 +50,11 @@ type theHub struct {
 	done    chan struct{}
 }
 
-func startHub(t testing.TB) *theHub {
-	t.Helper()
-	h := &theHub{t: t, disk: &vfs.Mem{}, o: hub.Options{Identify: byHeader, Heartbeat: time.Second}}
+func startHub(tb testing.TB) *theHub {
+	tb.Helper()
+	h := &theHub{t: tb, disk: &vfs.Mem{}, o: hub.Options{Identify: byHeader, Heartbeat: time.Second}}
 	h.start()
-	t.Cleanup(h.halt)
+	tb.Cleanup(h.halt)
 	return h
 }
 
@@ -65,11 +65,10 @@ func (h *theHub) start() {
 		h.t.Fatal(err)
 	}
 	h.hub = hub.New(h.journal, h.o)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if h.addr != "" {
-		listener.Close()
-		listener, err = net.Listen("tcp", h.addr)
+	if h.addr == "" {
+		h.addr = "127.0.0.1:0"
 	}
+	listener, err := net.Listen("tcp", h.addr) // where it was before
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -105,6 +104,10 @@ func (h *theHub) halt() {
 
 // kill takes the power away: what was not synced is gone.
 func (h *theHub) kill() {
+	if err := h.server.Listener.Close(); err != nil {
+		h.t.Error(err)
+	}
+	h.server.CloseClientConnections() // from here on nobody hears an answer
 	disk := h.disk.CrashClone(vfs.DropUnsynced, nil)
 	h.halt()
 	h.disk = disk
@@ -178,9 +181,9 @@ type heaven struct {
 	ended    chan error
 }
 
-func newHeaven(t testing.TB, h *theHub, name, holder string) *heaven {
-	t.Helper()
-	return &heaven{t: t, name: name, holder: holder, hub: h, link: newLink(name), disk: &vfs.Mem{}}
+func newHeaven(tb testing.TB, h *theHub, name, holder string) *heaven {
+	tb.Helper()
+	return &heaven{t: tb, name: name, holder: holder, hub: h, link: newLink(name), disk: &vfs.Mem{}}
 }
 
 func (v *heaven) remote() *exchange.Remote { return exchange.NewHubRemote(v.hub.url, v.link.client()) }
@@ -195,8 +198,10 @@ func (v *heaven) storeOptions(epoch int64) mvcc.Options {
 func (v *heaven) takeOptions(genesis bool) exchange.TakeOptions {
 	return exchange.TakeOptions{
 		Branch: v.name, Holder: v.holder, Genesis: genesis, Patience: time.Second, Log: logger(v.t),
-		Flush: func(ctx context.Context) (gitobj.ID, error) {
-			s, err := branch.OpenStore(ctx, v.journal, mvcc.Options{Branch: "refs/heads/" + v.name})
+		Flush: func(ctx context.Context, epoch int64, holder string) (gitobj.ID, error) {
+			o := v.storeOptions(epoch)
+			o.Holder = holder
+			s, err := branch.OpenStore(ctx, v.journal, o)
 			if err != nil {
 				return gitobj.Zero, err
 			}
@@ -269,10 +274,12 @@ func (v *heaven) close() {
 // kill takes the power away.
 func (v *heaven) kill() {
 	v.t.Helper()
+	v.link.sever() // from here on nobody hears a request
 	disk := v.disk.CrashClone(vfs.DropUnsynced, nil)
-	v.link.sever()
 	v.stop()
-	<-v.ended
+	if err := <-v.ended; err != nil {
+		v.t.Errorf("%s: %v", v.name, err)
+	}
 	v.close()
 	v.link = newLink(v.name)
 	v.disk = disk
@@ -318,20 +325,20 @@ func (v *heaven) tree() gitobj.ID {
 }
 
 // eventually waits for something to become true.
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+func eventually(tb testing.TB, what string, f func() bool) {
+	tb.Helper()
+	deadline := time.Now().Add(time.Minute)
 	for !f() {
 		if time.Now().After(deadline) {
-			t.Fatalf("it never came about that %s", what)
+			tb.Fatalf("it never came about that %s", what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
 }
 
 // settled waits until all heavens and main have one tree.
-func settled(t testing.TB, h *theHub, heavens ...*heaven) {
-	t.Helper()
+func settled(tb testing.TB, h *theHub, heavens ...*heaven) {
+	tb.Helper()
 	same := func() bool {
 		id, ok := h.journal.Ref(hub.Main)
 		if !ok {
@@ -339,11 +346,11 @@ func settled(t testing.TB, h *theHub, heavens ...*heaven) {
 		}
 		_, data, err := h.journal.Get(id)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		main, err := gitobj.DecodeCommit(data)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		for _, v := range heavens {
 			if v.tree() != main.Tree {
@@ -352,25 +359,26 @@ func settled(t testing.TB, h *theHub, heavens ...*heaven) {
 		}
 		return true
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !same() {
 		if time.Now().After(deadline) {
 			for _, v := range heavens {
 				s, err := json.Marshal(v.exchange.Status())
-				t.Logf("%s: tree %s, %s %v", v.name, v.tree(), s, err)
+				tb.Logf("%s: tree %s, %s %v", v.name, v.tree(), s, err)
 			}
 			s, err := json.MarshalIndent(h.status(), "", " ")
-			t.Fatalf("the heavens do not come to rest with equal trees; hub: %s %v", s, err)
+			tb.Fatalf("the heavens do not come to rest with equal trees; hub: %s %v", s, err)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-func logger(t testing.TB) *slog.Logger {
+func logger(tb testing.TB) *slog.Logger {
+	tb.Helper()
 	if !testing.Verbose() {
 		return nil
 	}
-	return slog.New(slog.NewTextHandler(testWriter{t}, nil))
+	return slog.New(slog.NewTextHandler(testWriter{tb}, nil))
 }
 
 type testWriter struct{ t testing.TB }

@@ -95,7 +95,7 @@ func (o Options) withDefaults() Options {
 		o.Grains = layout.DefaultGrains()
 	}
 	if o.Chance == nil {
-		o.Chance = rand.Float64 //nolint:gosec // it only spreads retries
+		o.Chance = rand.Float64 // it only spreads retries
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
@@ -221,9 +221,6 @@ func (x *Exchange) step(ctx context.Context) (wake time.Time, err error) {
 	}
 	for _, part := range []func(context.Context) error{x.resync, x.pull, x.push} {
 		if err := part(ctx); err != nil {
-			if ctx.Err() != nil {
-				return time.Time{}, nil
-			}
 			if lost := (*FencedError)(nil); errors.As(err, &lost) {
 				return time.Time{}, err
 			}
@@ -235,6 +232,11 @@ func (x *Exchange) step(ctx context.Context) (wake time.Time, err error) {
 	}
 	x.retry = time.Time{}
 	x.pause.reset()
+	x.note(func(s *Status) {
+		if s.Connected {
+			s.LastError = ""
+		}
+	})
 	return x.due(), nil
 }
 

@@ -147,7 +147,7 @@ func handOver(ctx context.Context, repo Repository, up Upstream, head gitobj.ID,
 	ref := fencedRef(lost.Branch, lost.Epoch)
 	found, err := up.ListRefs(ctx, ref, Main)
 	if err != nil {
-		return "", err //nolint:wrapcheck // the caller says what for
+		return "", err
 	}
 	if found[ref] == head {
 		return ref, nil
@@ -160,5 +160,5 @@ func handOver(ctx context.Context, repo Repository, up Upstream, head gitobj.ID,
 		return "", nil // the branch or main holds it all
 	}
 	err = up.Push(ctx, repo, []transport.Command{{Name: ref, Old: found[ref], New: head}}, items)
-	return ref, err //nolint:wrapcheck // the caller says what for
+	return ref, err
 }

@@ -6,6 +6,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
@@ -61,11 +62,7 @@ func (n *news) down(err error) {
 func (n *news) read() (heads map[string]gitobj.ID, connects int, up bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	heads = make(map[string]gitobj.ID, len(n.heads))
-	for ref, id := range n.heads {
-		heads[ref] = id
-	}
-	return heads, n.connects, n.up, n.err
+	return maps.Clone(n.heads), n.connects, n.up, n.err
 }
 
 // follow keeps the news coming until the context ends: by the upstream's

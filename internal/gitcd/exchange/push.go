@@ -138,7 +138,7 @@ func (x *Exchange) handIn(ctx context.Context, head gitobj.ID) error {
 	now := x.o.Clock.Now()
 	x.own, x.awaited, x.until = head, head, now.Add(x.o.Await)
 	x.note(func(s *Status) {
-		s.Pushed, s.LastPush, s.LastError = head.String(), &now, ""
+		s.Pushed, s.LastPush = head.String(), &now
 		s.Unpushed, s.UnpushedSince = false, nil
 		s.Pushes++
 	})

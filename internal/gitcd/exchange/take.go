@@ -29,9 +29,10 @@ type TakeOptions struct {
 	Author mvcc.Identity
 	// Genesis says that this heaven makes the first commit, if neither the branch nor main exists.
 	Genesis bool
-	// Flush commits what the repository's store acknowledged, and returns the
-	// head. It is called when another writer has taken the branch. Needed if the repository may hold a store.
-	Flush func(context.Context) (gitobj.ID, error)
+	// Flush opens the repository's store as the holder of an earlier epoch,
+	// commits what that acknowledged, closes it and returns the head. It is called when the epoch ends. Needed if
+	// the repository may hold a store.
+	Flush func(ctx context.Context, epoch int64, holder string) (gitobj.ID, error)
 	// Patience is how long a holder that could go on waits for an upstream that is out of reach. Default 5 s.
 	Patience time.Duration
 	// Timeout is how long a clone may take. Default 10 min.
@@ -104,7 +105,7 @@ type taker struct {
 //	no head      absent, no main              waits for main
 func Take(ctx context.Context, repo Repository, up Upstream, o TakeOptions) (Taken, error) {
 	t := &taker{repo: repo, up: up, o: o.withDefaults(), ref: heads + o.Branch}
-	pause := &pause{min: t.o.MinPause, max: t.o.MaxPause, chance: rand.Float64} //nolint:gosec // it only spreads retries
+	pause := &pause{min: t.o.MinPause, max: t.o.MaxPause, chance: rand.Float64} // it only spreads retries
 	until := t.o.Clock.Now().Add(t.o.Patience)
 	for {
 		taken, err := t.try(ctx)
@@ -204,7 +205,7 @@ func (t *taker) goOn(ctx context.Context, head, theirs gitobj.ID) (Taken, error)
 	if t.o.Flush == nil {
 		return Taken{}, errors.New("the repository has writes of another epoch, and no way to commit them was given")
 	}
-	if head, err = t.o.Flush(ctx); err != nil {
+	if head, err = t.o.Flush(ctx, epoch, holder); err != nil {
 		return Taken{}, fmt.Errorf("commit what epoch %d wrote: %w", epoch, err)
 	}
 	if !theirs.IsZero() {

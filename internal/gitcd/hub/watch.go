@@ -84,7 +84,7 @@ func (n *noticeWriter) send(ids []gitobj.ID, all bool) error {
 	// Sockets know real time only, whatever clock the hub runs by.
 	deadline := clock.RealClock{}.Now().Add(writeTimeout)
 	if err := n.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, os.ErrNoDeadline) {
-		return err //nolint:wrapcheck // the caller only ends the stream
+		return err
 	}
 	enc := json.NewEncoder(n.w)
 	for i, id := range ids {
@@ -92,9 +92,9 @@ func (n *noticeWriter) send(ids []gitobj.ID, all bool) error {
 			continue
 		}
 		if err := enc.Encode(Notice{Ref: n.refs[i], ID: id}); err != nil {
-			return err //nolint:wrapcheck // the caller only ends the stream
+			return err
 		}
 	}
 	n.sent = ids
-	return n.control.Flush() //nolint:wrapcheck // the caller only ends the stream
+	return n.control.Flush()
 }

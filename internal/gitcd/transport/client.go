@@ -240,8 +240,7 @@ func (c *Client) Push(ctx context.Context, store Objects, commands []Command, it
 	body, done := c.body(ctx, head.Bytes(), store, items)
 	resp, err := c.post(ctx, receivePack, "", body)
 	if err == nil {
-		err = readReport(resp)
-		resp.Close()
+		err = errors.Join(readReport(resp), resp.Close())
 	}
 	if err = errors.Join(err, done()); err != nil {
 		return fmt.Errorf("push: %w", err)
@@ -270,7 +269,9 @@ func (c *Client) body(ctx context.Context, head []byte, store Objects, items []I
 		sent <- err
 	}()
 	finish := func() error {
-		r.Close()
+		if err := r.Close(); err != nil {
+			return fmt.Errorf("end the pack: %w", err)
+		}
 		if err := <-sent; err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			return err
 		}

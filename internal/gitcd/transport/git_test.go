@@ -128,6 +128,7 @@ func TestClient(t *testing.T) {
 }
 
 func testClient(t *testing.T, url string) {
+	t.Helper()
 	ctx := t.Context()
 	client := &Client{URL: url, HTTP: httpClient()}
 	m := newMemory()

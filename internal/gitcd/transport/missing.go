@@ -7,6 +7,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 )
@@ -47,8 +48,7 @@ func Missing(ctx context.Context, store Objects, wants, haves []gitobj.ID) ([]It
 	walk.leave = func(kind gitobj.Kind, id, base gitobj.ID) {
 		items = append(items, Item{Kind: kind, ID: id, Base: base})
 	}
-	for i := len(fresh) - 1; i >= 0; i-- {
-		n := fresh[i]
+	for _, n := range slices.Backward(fresh) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

@@ -39,7 +39,7 @@ func readPack(ctx context.Context, r io.Reader, store Objects, limits Limits) ([
 		return nil, fmt.Errorf("%w: %w", ErrLimit, err)
 	}
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it says that it is about a pack
+		return nil, err
 	}
 	return came, nil
 }

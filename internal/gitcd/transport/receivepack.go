@@ -62,44 +62,53 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, in *lineReader)
 // readOrder reads the commands and the push options.
 func readOrder(in *lineReader, limits Limits) (*order, error) {
 	q := &order{flags: map[string]bool{}}
-	for {
-		kind, line, err := in.next()
-		if errors.Is(err, io.EOF) && len(q.commands) == 0 || err == nil && kind == packetFlush {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read commands: %w", err)
-		}
-		text, flags, first := bytes.Cut(line, []byte{0})
-		if first {
-			for flag := range strings.FieldsSeq(string(flags)) {
-				q.flags[flag] = true
-			}
+	err := eachLine(in, func(line []byte) error {
+		text, flags, _ := bytes.Cut(line, []byte{0})
+		for flag := range strings.FieldsSeq(string(flags)) {
+			q.flags[flag] = true
 		}
 		c, err := parseCommand(strings.TrimSuffix(string(text), "\n"))
-		if err != nil {
-			return nil, err
-		}
-		if len(q.commands) >= limits.Commands {
-			return nil, fmt.Errorf("a push may move %d refs, this one moves more: %w", limits.Commands, ErrLimit)
+		if err == nil && len(q.commands) >= limits.Commands {
+			err = fmt.Errorf("a push may move %d refs, this one moves more: %w", limits.Commands, ErrLimit)
 		}
 		q.commands = append(q.commands, c)
+		return err
+	})
+	if errors.Is(err, io.EOF) && len(q.commands) == 0 {
+		return q, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read commands: %w", err)
 	}
 	if !q.flags["push-options"] || len(q.commands) == 0 {
 		return q, nil
 	}
+	err = eachLine(in, func(line []byte) error {
+		if len(q.options) >= limits.Commands {
+			return fmt.Errorf("more than %d: %w", limits.Commands, ErrLimit)
+		}
+		q.options = append(q.options, strings.TrimSuffix(string(line), "\n"))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read push options: %w", err)
+	}
+	return q, nil
+}
+
+// eachLine yields the data of a message, up to its flush.
+func eachLine(in *lineReader, yield func([]byte) error) error {
 	for {
-		kind, line, err := in.text()
+		kind, line, err := in.next()
 		if err != nil {
-			return nil, fmt.Errorf("read push options: %w", err)
+			return err
 		}
 		if kind != packetData {
-			return q, nil
+			return nil
 		}
-		if len(q.options) >= limits.Commands {
-			return nil, fmt.Errorf("more than %d push options: %w", limits.Commands, ErrLimit)
+		if err := yield(line); err != nil {
+			return err
 		}
-		q.options = append(q.options, line)
 	}
 }
 

@@ -6,7 +6,6 @@ package transport
 import (
 	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -128,7 +127,7 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p)
 	l.left -= int64(n)
-	return n, err //nolint:wrapcheck // a reader hands on what it reads
+	return n, err
 }
 
 // protocol returns the version that the client asks for.
@@ -230,17 +229,4 @@ func oneLine(err error) string {
 		text = text[:900] + "..."
 	}
 	return text
-}
-
-// endOfMessage reads on to a flush; end of input is as good.
-func endOfMessage(in *lineReader) error {
-	for {
-		kind, _, err := in.next()
-		if errors.Is(err, io.EOF) || err == nil && kind == packetFlush {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

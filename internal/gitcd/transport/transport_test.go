@@ -130,26 +130,26 @@ func (m *memory) commit(tree gitobj.ID, message string, parents ...gitobj.ID) gi
 	return m.put(gitobj.KindCommit, gitobj.Commit{Tree: tree, Parents: parents, Author: who, Committer: who, Message: message + "\n"}.Encode())
 }
 
-func serve(t testing.TB, m *memory, limits Limits) string {
-	t.Helper()
+func serve(tb testing.TB, m *memory, limits Limits) string {
+	tb.Helper()
 	server := httptest.NewServer(NewServer(m, ServerOptions{Receiver: m, Limits: limits}))
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	return server.URL
 }
 
 // git runs stock Git.
-func git(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	out, err := tryGit(t, dir, args...)
+func git(tb testing.TB, dir string, args ...string) string {
+	tb.Helper()
+	out, err := tryGit(tb, dir, args...)
 	if err != nil {
-		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+		tb.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return out
 }
 
-func tryGit(t testing.TB, dir string, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", args...)
+func tryGit(tb testing.TB, dir string, args ...string) (string, error) {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), "git", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0",
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org")
@@ -158,30 +158,30 @@ func tryGit(t testing.TB, dir string, args ...string) (string, error) {
 }
 
 // writeFile writes a file of a work tree.
-func writeFile(t testing.TB, dir, name, content string) {
-	t.Helper()
+func writeFile(tb testing.TB, dir, name, content string) {
+	tb.Helper()
 	full := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // backend serves a bare repository with Git's own HTTP server.
-func backend(t testing.TB) (url, dir string) {
-	t.Helper()
-	dir = filepath.Join(t.TempDir(), "repo.git")
-	git(t, "", "init", "-q", "--bare", "-b", "main", dir)
-	git(t, dir, "config", "http.receivepack", "true")
+func backend(tb testing.TB) (url, dir string) {
+	tb.Helper()
+	dir = filepath.Join(tb.TempDir(), "repo.git")
+	git(tb, "", "init", "-q", "--bare", "-b", "main", dir)
+	git(tb, dir, "config", "http.receivepack", "true")
 	handler := &cgi.Handler{
-		Path:   filepath.Join(git(t, "", "--exec-path"), "git-http-backend"),
+		Path:   filepath.Join(git(tb, "", "--exec-path"), "git-http-backend"),
 		Env:    []string{"GIT_PROJECT_ROOT=" + filepath.Dir(dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null"},
 		Stderr: &bytes.Buffer{},
 	}
 	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	return server.URL + "/repo.git", dir
 }
 

@@ -6,6 +6,7 @@ package transport
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 )
@@ -53,10 +54,8 @@ func (w *treeWalk) object(where string, mode uint32, id gitobj.ID, bases []gitob
 	if _, ok := w.seen[id]; ok || id == emptyTree && !w.store.Has(id) {
 		return nil
 	}
-	for _, b := range bases {
-		if b == id {
-			return nil
-		}
+	if slices.Contains(bases, id) {
+		return nil
 	}
 	w.seen[id] = struct{}{}
 	var base gitobj.ID
