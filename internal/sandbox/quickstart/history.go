@@ -24,9 +24,22 @@ const (
 	repositoryInVolume = "repository"
 )
 
-// git runs Git on repositories that belong to other users.
-func git(ctx context.Context, args ...string) (string, error) {
-	return command.Run(ctx, append([]string{"git", "-c", "safe.directory=*"}, args...)...)
+// trusting is a Git configuration that reads repositories of other users: those
+// of the hub belong to its pod's. It must be a file: what is given on Git's
+// command line does not reach the process that it starts at the other end.
+const trusting = "[safe]\n\tdirectory = *\n"
+
+// git runs Git with a configuration of its own.
+func (s *Story) git(ctx context.Context, args ...string) (string, error) {
+	file := s.c.Path("clusters", "gitconfig")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return "", fmt.Errorf("create directory of clusters: %w", err)
+	}
+	if err := os.WriteFile(file, []byte(trusting), 0o600); err != nil {
+		return "", fmt.Errorf("write Git's configuration: %w", err)
+	}
+	o := command.Options{Env: append(os.Environ(), "GIT_CONFIG_GLOBAL="+file, "GIT_CONFIG_NOSYSTEM=1")}
+	return command.RunWith(ctx, o, append([]string{"git"}, args...)...)
 }
 
 // fetchHistory clones the upstream from the hub's volume, or fetches what is new.
@@ -41,12 +54,12 @@ func (s *Story) fetchHistory(ctx context.Context) error {
 		return err
 	}
 	if _, err := os.Stat(s.repository()); err != nil {
-		if _, err := git(ctx, "clone", "--quiet", "--mirror", source, s.repository()); err != nil {
+		if _, err := s.git(ctx, "clone", "--quiet", "--mirror", source, s.repository()); err != nil {
 			return narrate.Mend(fmt.Errorf("clone the upstream: %w", err), "git fsck --strict in "+source)
 		}
 		return nil
 	}
-	if _, err := git(ctx, "--git-dir", s.repository(), "fetch", "--quiet", "--prune", source, "+refs/*:refs/*"); err != nil {
+	if _, err := s.git(ctx, "--git-dir", s.repository(), "fetch", "--quiet", "--prune", source, "+refs/*:refs/*"); err != nil {
 		return narrate.Mend(fmt.Errorf("fetch the upstream: %w", err), "git fsck --strict in "+source)
 	}
 	return nil
@@ -84,20 +97,20 @@ func (s *Story) hubRepository(ctx context.Context) (string, error) {
 
 // graph is the history as a picture, newest first.
 func (s *Story) graph(ctx context.Context) (string, error) {
-	return git(ctx, "--git-dir", s.repository(), "log", "--graph", "--all", "-n", fmt.Sprint(graphLines),
+	return s.git(ctx, "--git-dir", s.repository(), "log", "--graph", "--all", "-n", fmt.Sprint(graphLines),
 		"--date=format:%H:%M:%S", "--format=%h %ad %an%d %s")
 }
 
 // branches lists the branches with their last commits.
 func (s *Story) branches(ctx context.Context) (string, error) {
-	return git(ctx, "--git-dir", s.repository(), "for-each-ref", "--sort=refname", "refs/heads",
+	return s.git(ctx, "--git-dir", s.repository(), "for-each-ref", "--sort=refname", "refs/heads",
 		"--format=%(refname:short) %(objectname:short) %(authordate:format:%H:%M:%S) %(subject)")
 }
 
 // workloadCommits are the commits of main that touch the workload, oldest first:
 // the way of the pods through Git.
 func (s *Story) workloadCommits(ctx context.Context) (string, error) {
-	out, err := git(ctx, "--git-dir", s.repository(), "log", "--reverse", "--no-merges", "--date=format:%H:%M:%S",
+	out, err := s.git(ctx, "--git-dir", s.repository(), "log", "--reverse", "--no-merges", "--date=format:%H:%M:%S",
 		"--format=%h %ad %<(24,trunc)%an %s", "main", "--",
 		":(glob)registry/deployments/"+workloadNamespace+"/"+workload+"*",
 		":(glob)registry/replicasets/"+workloadNamespace+"/"+workload+"*",

@@ -20,8 +20,9 @@ type resident struct {
 	Bytes int64  `json:"bytes"`
 }
 
-// residents finds every gitcd that this machine's kernel runs, and whose it is.
-func residents() []resident {
+// residents finds the gitcds of this host, of its pods and of its machines.
+// Others may run on this machine; they are none of the story's.
+func residents(name string) []resident {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil // the pattern is constant and good
@@ -36,34 +37,53 @@ func residents() []resident {
 		if err != nil {
 			continue
 		}
-		if bytes := host.Resident(pid); bytes > 0 {
-			found = append(found, resident{Where: whose(dir), Bytes: bytes})
+		groups, err := os.ReadFile(filepath.Join(dir, "cgroup"))
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		environ, err := os.ReadFile(filepath.Join(dir, "environ"))
+		if err != nil {
+			continue
+		}
+		if where := whose(name, string(groups), string(environ)); where != "" {
+			found = append(found, resident{Where: where, Bytes: host.Resident(pid)})
 		}
 	}
 	slices.SortFunc(found, func(a, b resident) int { return strings.Compare(a.Where, b.Where) })
 	return found
 }
 
-// whose names the pod by its HOSTNAME; a process without one is the host's own
-// store or a machine's, told apart by its command line.
-func whose(dir string) string {
-	environ, err := os.ReadFile(filepath.Join(dir, "environ"))
-	if err == nil {
-		for v := range strings.SplitSeq(string(environ), "\x00") {
-			if name, ok := strings.CutPrefix(v, "HOSTNAME="); ok && name != "" && !isMachineName(name) {
-				return "pod " + name
-			}
+// machinePrefix begins the name of a machine's cgroup.
+const machinePrefix = "headless-m-"
+
+// whose tells by its cgroup and its environment what a process belongs to; empty
+// if it is nothing of the host's.
+func whose(name, groups, environ string) string {
+	for line := range strings.Lines(groups) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) < 3 {
+			continue
+		}
+		top, below, _ := strings.Cut(strings.TrimPrefix(parts[2], "/"), "/")
+		machine, isMachine := strings.CutPrefix(top, machinePrefix)
+		switch {
+		case isMachine:
+			return "machine " + machine
+		case top == name && strings.HasPrefix(below, "kubepods"):
+			return "pod " + hostname(environ)
+		case top == name:
+			return "the host's own store"
 		}
 	}
-	cgroup, err := os.ReadFile(filepath.Join(dir, "cgroup"))
-	if err == nil && strings.Contains(string(cgroup), "headless-m") {
-		return "the worker"
-	}
-	return "the host's own store"
+	return ""
 }
 
-// isMachineName tells this machine's own name, which processes outside of pods inherit.
-func isMachineName(name string) bool {
-	own, err := os.Hostname()
-	return err == nil && own == name
+// hostname reads a pod's name out of a process's environment.
+func hostname(environ string) string {
+	for v := range strings.SplitSeq(environ, "\x00") {
+		if name, ok := strings.CutPrefix(v, "HOSTNAME="); ok {
+			return name
+		}
+	}
+	return "without a name"
 }

@@ -28,7 +28,7 @@ func (s *Story) show(ctx context.Context) error {
 			return err
 		}
 	}
-	s.told.Gitcd = residents()
+	s.told.Gitcd = residents(s.c.Name)
 	return nil
 }
 

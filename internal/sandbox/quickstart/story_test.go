@@ -94,3 +94,18 @@ func TestAnExistingHostNeedsAKubeconfig(t *testing.T) {
 		t.Errorf("New = %v, want that KUBECONFIG is missing", err)
 	}
 }
+
+func TestAProcessIsKnownByItsCgroup(t *testing.T) {
+	for groups, want := range map[string]string{
+		"8:pids:/headless-host/system\n":                              "the host's own store",
+		"8:pids:/headless-host/kubepods/burstable/pod1/2\n":           "pod blue-hub-1",
+		"2:cpu:/\n8:pids:/headless-m-w1/system.slice/gitcd.service\n": "machine w1",
+		"0::/headless-host/kubepods/besteffort/pod3/4\n":              "pod blue-hub-1",
+		"8:pids:/\n":                    "",
+		"8:pids:/another-host/system\n": "",
+	} {
+		if got := whose("headless-host", groups, "PATH=/bin\x00HOSTNAME=blue-hub-1\x00"); got != want {
+			t.Errorf("whose(%q) = %q, want %q", groups, got, want)
+		}
+	}
+}
