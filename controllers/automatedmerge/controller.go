@@ -25,6 +25,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	kerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -109,7 +110,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		patchErr := helper.Patch(ctx, merge,
 			patch.WithOwnedConditions{Conditions: ownedConditions}, patch.WithStatusObservedGeneration{})
 		if !merge.DeletionTimestamp.IsZero() {
-			patchErr = client.IgnoreNotFound(patchErr)
+			// Without its finalizer it may be gone already.
+			patchErr = kerrors.FilterOut(patchErr, apierrors.IsNotFound)
 		}
 		reterr = errors.Join(reterr, patchErr)
 	}()
