@@ -87,8 +87,8 @@ func take(ctx context.Context, logger *slog.Logger, c *gitcdv1.Config, holder st
 		Holder:  holder,
 		Author:  mvcc.Identity{Name: c.Author.Name, Email: c.Author.Email},
 		Genesis: c.Genesis != nil,
-		Flush: func(ctx context.Context) (gitobj.ID, error) {
-			s, err := branch.OpenStore(ctx, j, storeOptions(c, holder, 0))
+		Flush: func(ctx context.Context, epoch int64, holder string) (gitobj.ID, error) {
+			s, err := branch.OpenStore(ctx, j, storeOptions(c, holder, epoch))
 			if err != nil {
 				return gitobj.Zero, err
 			}
