@@ -85,10 +85,17 @@ func TestReleaseIsAClusterctlRepository(t *testing.T) {
 	if core := clusterctl("generate", "provider", "--core", "cluster-api"); strings.Contains(core, "k8s-staging") || strings.Contains(core, "imagePullPolicy: Always") {
 		t.Error("core still names its staging image, or always pulls it")
 	}
-	t.Run("cluster template", func(t *testing.T) {
-		checkClusterTemplate(t, objects(t, clusterctl("generate", "cluster", "blue", "-i", "gitbacked:v0.1.7", "-n", "colours",
-			"--kubernetes-version", "v1.36.3", "--control-plane-machine-count", "3", "--worker-machine-count", "2")))
-	})
+	for flavour, kinds := range map[string][]string{
+		"": {"Cluster", "GitBackedCluster", "HeadlessControlPlane", "MachineDeployment", "GitBackedMachineTemplate", "HeadlessConfigTemplate"},
+		"topology": {
+			"Cluster", "ClusterClass", "GitBackedClusterTemplate", "HeadlessControlPlaneTemplate", "GitBackedMachineTemplate", "HeadlessConfigTemplate",
+		},
+	} {
+		t.Run("flavour "+flavour, func(t *testing.T) {
+			checkClusterTemplate(t, kinds, objects(t, clusterctl("generate", "cluster", "blue", "-f", flavour, "-i", "gitbacked:v0.1.7", "-n", "colours",
+				"--kubernetes-version", "v1.36.3", "--control-plane-machine-count", "3", "--worker-machine-count", "2")))
+		})
+	}
 }
 
 func checkComponents(t *testing.T, all []*unstructured.Unstructured, namespace, providers string) {
@@ -166,7 +173,7 @@ func checkManager(t *testing.T, o *unstructured.Unstructured, providers string) 
 	}
 }
 
-func checkClusterTemplate(t *testing.T, all []*unstructured.Unstructured) {
+func checkClusterTemplate(t *testing.T, want []string, all []*unstructured.Unstructured) {
 	t.Helper()
 	crds := definitions(t)
 	var kinds []string
@@ -190,7 +197,6 @@ func checkClusterTemplate(t *testing.T, all []*unstructured.Unstructured) {
 			}
 		}
 	}
-	want := []string{"Cluster", "GitBackedCluster", "HeadlessControlPlane", "MachineDeployment", "GitBackedMachineTemplate", "HeadlessConfigTemplate"}
 	if slices.Sort(kinds); !slices.Equal(kinds, sorted(want)) {
 		t.Errorf("kinds are %v, want %v", kinds, want)
 	}
