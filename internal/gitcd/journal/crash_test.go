@@ -198,6 +198,56 @@ func TestJ2TornAnywhere(t *testing.T) {
 	}
 }
 
+// TestJ2TornTailIsZeroed leaves nothing behind the last whole batch that could be taken for one later.
+func TestJ2TornTailIsZeroed(t *testing.T) {
+	var h history
+	m := &vfs.Mem{}
+	o := journal.Options{SegmentSize: 8 << 10, PublishInterval: -1}
+	j := open(t, m, memDir, o)
+	appendOne(t, j, h.next(), true)
+	whole := end(t, m)
+	appendOne(t, j, h.next(), false)
+	torn := copyOf(m)
+	closeJournal(t, j)
+	name, _ := openSegment(t, torn)
+	if err := torn.Overwrite(name, int64(whole), []byte{0xff}); err != nil {
+		t.Fatal(err)
+	}
+	closeJournal(t, open(t, torn, memDir, o))
+	if got := end(t, torn.CrashClone(vfs.DropUnsynced, nil)); got != whole {
+		t.Errorf("bytes up to %d are left, the last whole batch ends at %d", got, whole)
+	}
+}
+
+// TestJ4Chain puts the last batch of one history behind another history that is
+// equal but for a byte of the batch before: number, place and nonce fit, the chain does not.
+func TestJ4Chain(t *testing.T) {
+	o := journal.Options{SegmentSize: 8 << 10, PublishInterval: -1}
+	m := &vfs.Mem{}
+	j := open(t, m, memDir, o)
+	appendOne(t, j, journal.Frame{Record: []byte("common")}, true)
+	other := copyOf(m)
+	history := func(m *vfs.Mem, j *journal.Journal, third string) (*vfs.Mem, journal.Place) {
+		appendOne(t, j, journal.Frame{Record: []byte(third)}, true)
+		last := appendOne(t, j, journal.Frame{Record: []byte("last")}, true)
+		killed := copyOf(m)
+		closeJournal(t, j)
+		return killed, last
+	}
+	ours, last := history(m, j, "ours")
+	theirs, place := history(other, open(t, other, memDir, o), "them")
+	if place != last {
+		t.Fatalf("%v and %v are different places", place, last)
+	}
+	name, content := openSegment(t, theirs)
+	if err := ours.Overwrite(name, int64(last.Offset), content[last.Offset:]); err != nil {
+		t.Fatal(err)
+	}
+	if got := open(t, ours, memDir, o).Seq(); got != 2 {
+		t.Errorf("%d frames are taken, want 2", got)
+	}
+}
+
 // TestJ3BitRot changes each byte of a batch that was durable: that must never
 // be taken for a torn tail.
 func TestJ3BitRot(t *testing.T) {

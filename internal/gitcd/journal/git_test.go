@@ -6,6 +6,7 @@ package journal_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
@@ -69,6 +72,43 @@ func TestJ6LiveGit(t *testing.T) {
 	}
 	check(t, vfs.OS{}, dir)
 	t.Logf("%d commits, %s", commits.Load(), git(t, dir, "count-objects", "-v"))
+}
+
+// TestJ6TailsStayForAWhile steps a clock: a tail pack that was replaced stays for
+// half a minute, and in the end there are no more tails than the logarithm of what they hold.
+func TestJ6TailsStayForAWhile(t *testing.T) {
+	fake := clocktesting.NewFakeClock(time.Unix(1, 0))
+	m := &vfs.Mem{}
+	j := open(t, m, memDir, journal.Options{Clock: fake, PublishInterval: -1})
+	tails := func() map[string]bool {
+		names := map[string]bool{}
+		for name := range m.Files() {
+			if strings.Contains(name, "/pack-67697463642d") && strings.HasSuffix(name, ".idx") {
+				names[name] = true
+			}
+		}
+		return names
+	}
+	var h history
+	seen := map[string]bool{}
+	for range 64 {
+		appendOne(t, j, h.next(), true)
+		if err := j.Publish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(seen, tails())
+		fake.Step(100 * time.Millisecond)
+	}
+	if got := len(tails()); got != len(seen) || got < 64 {
+		t.Errorf("%d of %d tails are still there after 6 seconds", got, len(seen))
+	}
+	fake.Step(time.Minute)
+	if err := j.Publish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(tails()); got > 8 {
+		t.Errorf("%d tails after a minute", got)
+	}
 }
 
 // TestOpensClones opens what stock Git makes: packed, loose, with a tag and packed refs.

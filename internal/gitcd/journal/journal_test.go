@@ -37,7 +37,11 @@ func open(tb testing.TB, fsys vfs.FS, dir string, o journal.Options) *journal.Jo
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { closeJournal(tb, j) })
+	tb.Cleanup(func() {
+		if !tb.Failed() { // a failure in the midst of a sync leaves it open
+			closeJournal(tb, j)
+		}
+	})
 	return j
 }
 
