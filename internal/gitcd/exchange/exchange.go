@@ -15,8 +15,10 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
 )
 
 // The refs of an exchange.
@@ -223,6 +225,9 @@ func (x *Exchange) step(ctx context.Context) (wake time.Time, err error) {
 		if err := part(ctx); err != nil {
 			if lost := (*FencedError)(nil); errors.As(err, &lost) {
 				return time.Time{}, err
+			}
+			if errors.Is(err, mvcc.ErrFailed) || errors.Is(err, mvcc.ErrClosed) || errors.Is(err, journal.ErrFailed) {
+				return time.Time{}, err // nothing can be kept any more, whatever the link does
 			}
 			x.retry = x.o.Clock.Now().Add(x.pause.next())
 			x.note(func(s *Status) { s.LastError = err.Error() })

@@ -36,6 +36,8 @@ type Repository interface {
 type Options struct {
 	// Identify says who sends a request. Default CommonName.
 	Identify func(*http.Request) (string, error)
+	// Genesis is the branch that main begins with. Default: whichever is pushed first.
+	Genesis string
 	// Limits bound a push.
 	Limits transport.Limits
 	// Heartbeat is how often a watch stream says that it lives. Default 10 s.
@@ -75,6 +77,7 @@ type Hub struct {
 	board *board
 	wake  chan struct{} // holds one token when branches are waiting for a pass
 
+	failed   chan error    // holds why the repository takes nothing any more, once a push has found out
 	stopping chan struct{} // closed when Run returns: streams end
 	stop     sync.Once
 
@@ -115,6 +118,7 @@ func New(repo Repository, o Options) *Hub {
 		repo:     repo,
 		o:        o.withDefaults(),
 		wake:     make(chan struct{}, 1),
+		failed:   make(chan error, 1),
 		stopping: make(chan struct{}),
 		pending:  map[string]struct{}{},
 		branches: map[string]branchState{},
@@ -179,8 +183,8 @@ func (h *Hub) signal() {
 	}
 }
 
-// Run merges until the context ends. It owns main and conflicts: at most one
-// Run of a repository.
+// Run merges until the context ends, or until the repository has failed and
+// must be opened anew. It owns main and conflicts: at most one Run of a repository.
 func (h *Hub) Run(ctx context.Context) error {
 	defer h.stop.Do(func() { close(h.stopping) })
 	var retry <-chan time.Time
@@ -190,9 +194,18 @@ func (h *Hub) Run(ctx context.Context) error {
 			return nil
 		case <-h.wake:
 		case <-retry:
+		case err := <-h.failed:
+			return err
 		}
 		retry = nil
-		if failed := h.pass(ctx); failed {
+		again, err := h.pass(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if again {
 			retry = h.o.Clock.After(h.o.Retry)
 		}
 	}

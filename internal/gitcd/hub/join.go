@@ -17,6 +17,9 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
 )
 
+// errNoMain says that there is nothing yet to merge into.
+var errNoMain = errors.New("there is no main yet")
+
 // mainBranch is main's name in policies and records.
 const mainBranch = merge.MainBranch
 
@@ -28,11 +31,14 @@ func policy(branch string) merge.Policy {
 
 // fold joins one branch to main (law H4).
 func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) error {
+	branch := strings.TrimPrefix(name, heads)
 	if f.main.IsZero() {
-		f.main = head // the first branch that arrives is the genesis of main
+		if h.o.Genesis != "" && branch != h.o.Genesis {
+			return fmt.Errorf("main begins with %s, which has not been pushed: %w", h.o.Genesis, errNoMain)
+		}
+		f.main = head
 		return nil
 	}
-	branch := strings.TrimPrefix(name, heads)
 	h.view.Objects = f
 	m, err := h.history.Merge(ctx, f.main, head, policy(branch))
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
 )
 
@@ -49,11 +50,11 @@ func (f *fold) add(o transport.Object) {
 }
 
 // pass merges the branches that wait for it into main, and says whether one
-// must be tried again.
-func (h *Hub) pass(ctx context.Context) (again bool) {
+// must be tried again. It fails if nothing can be stored any more.
+func (h *Hub) pass(ctx context.Context) (again bool, err error) {
 	names, records := h.take()
 	if len(names) == 0 {
-		return false
+		return false, nil
 	}
 	was, _ := h.repo.Ref(Main)
 	f := &fold{store: h.repo, made: map[gitobj.ID]transport.Object{}, main: was, records: records}
@@ -67,17 +68,28 @@ func (h *Hub) pass(ctx context.Context) (again bool) {
 			failed[name] = err // main is as it was before; an object more does no harm
 		}
 	}
-	err := h.publish(ctx, f, was)
-	h.settle(names, failed, f, len(records), err)
-	return err != nil || len(failed) > 0
+	err = h.publish(ctx, f, was)
+	again = h.settle(names, failed, f, len(records), err)
+	if dead(err) {
+		return false, err
+	}
+	return again, nil
 }
 
-// take empties the list of waiting branches, in the order of their names, and
-// that of conflicts which the heavens reported.
+// dead says whether an error means that the repository takes nothing any more.
+func dead(err error) bool {
+	return errors.Is(err, journal.ErrFailed) || errors.Is(err, journal.ErrClosed)
+}
+
+// take empties the list of waiting branches, in the order of their names but
+// for genesis, and that of conflicts which the heavens reported.
 func (h *Hub) take() ([]string, []record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	names := slices.Sorted(maps.Keys(h.pending))
+	if i := slices.Index(names, heads+h.o.Genesis); i > 0 { // main may begin with it
+		names = append(append([]string{names[i]}, names[:i]...), names[i+1:]...)
+	}
 	h.pending, h.passing = map[string]struct{}{}, h.pending
 	records := h.reported
 	h.reported = nil
@@ -111,8 +123,9 @@ func (h *Hub) publish(ctx context.Context, f *fold, was gitobj.ID) error {
 	return nil
 }
 
-// settle notes how a pass went. The first of its records were reports.
-func (h *Hub) settle(names []string, failed map[string]error, f *fold, reports int, err error) {
+// settle notes how a pass went, and says whether a branch must be tried again.
+// The first of its records were reports.
+func (h *Hub) settle(names []string, failed map[string]error, f *fold, reports int, err error) (again bool) {
 	now := h.o.Clock.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -132,11 +145,12 @@ func (h *Hub) settle(names []string, failed map[string]error, f *fold, reports i
 	if err != nil {
 		h.merged.lastErr = err.Error()
 		h.reported = append(f.records[:reports:reports], h.reported...)
-		return
+		return true
 	}
 	h.merged.commits += f.merges
 	h.merged.conflicts += int64(len(f.records))
 	h.merged.lastMerge = now
+	return len(failed) > 0
 }
 
 // mergeCommit makes the commit that joins a branch to main. It is a function

@@ -58,6 +58,12 @@ func (h *Hub) Receive(ctx context.Context, push transport.Push) error {
 		h.reported = append(h.reported, conflicts...)
 	}
 	h.mu.Unlock()
+	if dead(err) {
+		select {
+		case h.failed <- err:
+		default:
+		}
+	}
 	if err != nil {
 		return err
 	}
