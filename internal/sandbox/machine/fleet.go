@@ -150,6 +150,10 @@ func (f *Fleet) boot(ctx context.Context, dir string, s Spec) error {
 	if err := f.connect(ctx, s); err != nil {
 		return err
 	}
+	// Power on begins without groups: what an earlier run left there would look like its containers.
+	if err := removeGroups(ctx, s.cgroup()); err != nil {
+		return err
+	}
 	if err := createGroups(s.cgroup()); err != nil {
 		return err
 	}

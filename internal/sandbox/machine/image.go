@@ -34,10 +34,9 @@ var wanted = map[string]string{
 // modules for which a machine has no hardware, packages or logins.
 const cloudConfig = `datasource_list: [NoCloud]
 network: {config: disabled}
-cloud_init_modules: [migrator, seed_random, bootcmd, write-files, set_hostname, update_hostname, users-groups]
+cloud_init_modules: [migrator, seed_random, bootcmd, write-files, set_hostname, update_hostname]
 cloud_config_modules: [runcmd]
 cloud_final_modules: [write-files-deferred, scripts-per-once, scripts-per-boot, scripts-per-instance, scripts-user, final-message]
-users: []
 `
 
 // imagesService brings the archives into containerd's store once it runs.

@@ -131,7 +131,8 @@ func host(t *testing.T) *Fleet {
 // inside runs a shell command in a machine.
 func inside(t *testing.T, f *Fleet, name, script string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	// Also called while cleaning up, when the test's context has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 	defer cancel()
 	var out bytes.Buffer
 	err := f.Exec(ctx, name, Streams{Out: &out, Err: &out}, "/bin/bash", "-c", script)

@@ -29,7 +29,7 @@ const (
 // its services, and what its own Kubernetes may have there.
 var private = []string{
 	"machine-id", "hostname", "hosts", "resolv.conf", "fstab", "mtab", "adjtime",
-	"systemd/system", "systemd/network", "network", "netplan", "cloud/cloud.cfg.d", "cron.d",
+	"systemd/system", "systemd/network", "network", "netplan", "cron.d",
 	"kubernetes", "cni", "containerd", "sysctl.d", "sysctl.conf", "headless",
 }
 
