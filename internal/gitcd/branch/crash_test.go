@@ -64,6 +64,7 @@ func TestCrash(t *testing.T) {
 			})
 		}
 		group.Wait()
+		cancel()
 		fsys = <-cut
 		if err := b.Close(context.WithoutCancel(ctx)); err != nil {
 			t.Fatal(err)
@@ -89,6 +90,7 @@ func TestCrash(t *testing.T) {
 
 // write counts one up, and returns how many writes were told in this round.
 func (a *acked) write(ctx context.Context, t *testing.T, s *mvcc.Store, client int) int {
+	t.Helper()
 	key := fmt.Sprintf("/registry/pods/d/%d", client)
 	if client == 3 {
 		key = "/registry/leases/d/3" // of another grain

@@ -51,12 +51,23 @@ func binary(t *testing.T, name string) string {
 // serve puts a store behind a unix socket and returns the endpoint.
 func serve(t *testing.T, store *mvcc.Store) string {
 	t.Helper()
+	socket := socketPath(t)
+	t.Cleanup(serveOn(t, socket, store))
+	return "unix://" + socket
+}
+
+func socketPath(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "gitcd") //nolint:usetesting // the path of a socket must be short
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "s")
+	return filepath.Join(dir, "s")
+}
+
+func serveOn(t *testing.T, socket string, store *mvcc.Store) (stop func()) {
+	t.Helper()
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -64,8 +75,7 @@ func serve(t *testing.T, store *mvcc.Store) string {
 	g := grpc.NewServer(etcdapi.ServerOptions()...)
 	etcdapi.NewServer(store, etcdapi.Options{Epoch: 1}).Register(g)
 	go func() { _ = g.Serve(l) }()
-	t.Cleanup(g.Stop)
-	return "unix://" + socket
+	return g.Stop
 }
 
 // kubeAPIServer is a real kube-apiserver, spoken to as people with a shell do.

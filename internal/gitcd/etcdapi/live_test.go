@@ -98,25 +98,74 @@ func (w *watched) wait(t *testing.T, want map[string]string) {
 // TestKubeAPIServer lets a real kube-apiserver live on a store that is
 // compacted all the time: nothing that it acknowledged may be lost or seen twice.
 func TestKubeAPIServer(t *testing.T) {
-	for name, log := range map[string]mvcc.Log{"log": &mvcc.MemLog{}, "memory": nil} {
-		t.Run(name, func(t *testing.T) {
-			store, err := mvcc.Open(t.Context(), log, mvcc.Options{Epoch: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = store.Close(context.Background()) })
-			endpoint := serve(t, store)
-			k := startKubeAPIServer(t, endpoint, "--etcd-compaction-interval=2s", "--etcd-servers-overrides=/events#"+endpoint)
-			liveOn(t, k)
-			if c := store.CompactRevision(); c == 0 {
-				t.Error("kube-apiserver has not compacted")
-			}
-			t.Logf("%+v", store.Status())
-		})
+	log := &mvcc.MemLog{}
+	store := openStore(t, log)
+	events := openStore(t, nil)
+	socket := socketPath(t)
+	stop := serveOn(t, socket, store)
+	k := startKubeAPIServer(t, "unix://"+socket, "--etcd-compaction-interval=2s", "--etcd-servers-overrides=/events#"+serve(t, events))
+	want := liveOn(t, k)
+	if c := store.CompactRevision(); c == 0 {
+		t.Error("kube-apiserver has not compacted")
+	}
+	t.Logf("%+v", store.Status())
+
+	// The store ends and comes back under a running kube-apiserver, whose watches go on where they were.
+	list := k.must(http.MethodGet, "/api/v1/namespaces/a/configmaps", nil, http.StatusOK)
+	seen := &watched{data: map[string]string{}}
+	for _, i := range list.items() {
+		seen.data[i.text("metadata", "name")] = i.text("data", "n")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go k.watch(ctx, "/api/v1/namespaces/a/configmaps", list.text("metadata", "resourceVersion"), seen)
+	for range 3 {
+		stop()
+		if err := store.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		store = openStore(t, log)
+		stop = serveOn(t, socket, store)
+		patiently(t, func() error { return count(k, "/api/v1/namespaces/a/configmaps/shared") })
+		want["shared"] = strconv.FormatInt(toInt(want["shared"])+1, 10)
+		seen.wait(t, want)
+	}
+	t.Cleanup(stop)
+	k.must(http.MethodDelete, "/api/v1/namespaces/a/configmaps", nil, http.StatusOK)
+	left := k.must(http.MethodGet, "/api/v1/namespaces/a/configmaps", nil, http.StatusOK)
+	if n := len(left.items()); n != 0 {
+		t.Fatalf("%d config maps are left", n)
+	}
+	seen.wait(t, map[string]string{})
+}
+
+func openStore(t *testing.T, log mvcc.Log) *mvcc.Store {
+	t.Helper()
+	store, err := mvcc.Open(t.Context(), log, mvcc.Options{Epoch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close(context.Background()) })
+	return store
+}
+
+// patiently does something until it works: a server that comes back may refuse at first, as etcd does.
+func patiently(t *testing.T, do func() error) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		err := do()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
-func liveOn(t *testing.T, k *kubeAPIServer) {
+func liveOn(t *testing.T, k *kubeAPIServer) map[string]string {
 	t.Helper()
 	k.must(http.MethodPost, "/api/v1/namespaces", object{"metadata": map[string]any{"name": "a"}}, http.StatusCreated)
 	list := k.must(http.MethodGet, "/api/v1/namespaces/a/configmaps", nil, http.StatusOK)
@@ -143,11 +192,7 @@ func liveOn(t *testing.T, k *kubeAPIServer) {
 	if toInt(after) < toInt(rv) {
 		t.Fatalf("resource version went back from %s to %s", rv, after)
 	}
-	k.must(http.MethodDelete, "/api/v1/namespaces/a/configmaps", nil, http.StatusOK)
-	left := k.must(http.MethodGet, "/api/v1/namespaces/a/configmaps", nil, http.StatusOK)
-	if n := len(left.items()); n != 0 {
-		t.Fatalf("%d config maps are left", n)
-	}
+	return want
 }
 
 func toInt(s string) int64 {
