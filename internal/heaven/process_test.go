@@ -83,7 +83,8 @@ func newCluster(t *testing.T) *cluster {
 func (c *cluster) newPod(name string, o heaven.Objects, wishes []pki.Wish, certificates string) *pod {
 	c.t.Helper()
 	dir := c.t.TempDir()
-	sockets, err := os.MkdirTemp("", "p") //nolint:usetesting // the path of a socket must be short
+	// Not the test's own directory: the path of a socket must be short.
+	sockets, err := os.MkdirTemp("", "p")
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -309,8 +310,11 @@ func freePort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	port := l.Addr().(*net.TCPAddr).Port
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 // The pods' own command lines, files, certificates and probes, with the real programs: the hub, the front door and
