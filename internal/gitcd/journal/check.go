@@ -86,6 +86,14 @@ func (c *checker) check() error {
 	} else if upTo > r.seq {
 		c.report("J1", fmt.Sprintf("%s goes up to frame %d, but the last is %d", checkpointFile, upTo, r.seq))
 	}
+	if err := looseRefs(c.fs, c.dir, "refs", func(name string, id gitobj.ID) error {
+		if want, ok := r.refs[name]; ok && want != id {
+			c.report("J7", fmt.Sprintf("%s: the file says %s, and Git believes it; the records say %s", name, id, want))
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
 	return c.reachable(r.refs)
 }
 

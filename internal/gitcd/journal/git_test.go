@@ -189,6 +189,35 @@ func TestOpensClones(t *testing.T) {
 	}
 }
 
+// TestOpensPushedTo opens a repository whose refs are files, which Git would go on to believe.
+func TestOpensPushedTo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "r.git")
+	git(t, t.TempDir(), "init", "-q", "--bare", "-b", "main", dir)
+	tree := git(t, dir, "hash-object", "-t", "tree", "-w", "/dev/null")
+	commit := git(t, dir, "-c", "user.name=t", "-c", "user.email=t@t", "commit-tree", "-m", "theirs", tree)
+	git(t, dir, "update-ref", mainRef, commit)
+	j := open(t, vfs.OS{}, dir, journal.Options{PublishInterval: -1})
+	h := history{n: 1, head: mustRef(t, j, mainRef)}
+	for range 3 {
+		appendOne(t, j, h.next(), true)
+	}
+	closeJournal(t, j)
+	if got := git(t, dir, "rev-parse", "main"); got != h.head.String() {
+		t.Errorf("git sees %s, want %s", got, h.head)
+	}
+	if got := git(t, dir, "rev-list", "--count", "main"); got != "4" {
+		t.Errorf("git counts %s commits", got)
+	}
+	check(t, vfs.OS{}, dir)
+	if err := os.WriteFile(filepath.Join(dir, mainRef), []byte(commit+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broken := ""
+	if err := journal.Check(vfs.OS{}, dir, func(law, _ string) { broken += law }); err != nil || broken != "J7" {
+		t.Errorf("a ref moved past the journal: Check says %q, %v", broken, err)
+	}
+}
+
 func mustRef(tb testing.TB, j *journal.Journal, name string) gitobj.ID {
 	tb.Helper()
 	id, ok := j.Ref(name)

@@ -17,6 +17,9 @@ func (j *Journal) startMaintenance(ctx context.Context) error {
 	if err := j.Publish(ctx); err != nil {
 		return err
 	}
+	if err := dropLooseRefs(j.fs, j.dir, j.mu.refs); err != nil {
+		return err
+	}
 	j.background.Go(func() { j.keepRoom(ctx) })
 	if j.opts.PublishInterval < 0 {
 		return nil

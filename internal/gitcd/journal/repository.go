@@ -194,6 +194,17 @@ func foreignRefs(fsys vfs.FS, dir string) (map[string]gitobj.ID, error) {
 	})
 }
 
+// dropLooseRefs removes the files of refs that the journal knows: Git would
+// believe them rather than packed-refs. Those of other names are left alone.
+func dropLooseRefs(fsys vfs.FS, dir string, known map[string]visibleRef) error {
+	return looseRefs(fsys, dir, "refs", func(name string, _ gitobj.ID) error {
+		if _, ok := known[name]; !ok {
+			return nil
+		}
+		return fsys.Remove(path.Join(dir, name))
+	})
+}
+
 // looseRefs yields the refs that are files of their own. Symbolic ones are passed over.
 func looseRefs(fsys vfs.FS, dir, prefix string, yield func(name string, id gitobj.ID) error) error {
 	entries, err := fsys.List(path.Join(dir, prefix))

@@ -3,7 +3,10 @@
 
 package layout
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // indenter spreads compact JSON over lines, two spaces a level. It only ever
 // adds white space outside strings, and refuses input that has some, so that
@@ -22,7 +25,7 @@ func indent(value []byte) ([]byte, bool) {
 	if len(body) < 2 || (body[0] != '{' && body[0] != '[') {
 		return nil, false
 	}
-	in := indenter{out: make([]byte, 0, len(value)+len(value)/2), limit: maxGrowth*len(value) + slack}
+	in := indenter{out: make([]byte, 0, 2*len(value)), limit: maxGrowth*len(value) + slack}
 	for i := 0; i < len(body); {
 		n := in.token(body[i:])
 		if n == 0 || len(in.out) > in.limit {
@@ -88,34 +91,60 @@ func (in *indenter) begin(rest []byte) int {
 	return 1
 }
 
+// margin is a line's end and the deepest margin behind it.
+var margin = "\n" + strings.Repeat("  ", maxDepth)
+
 func (in *indenter) line() {
-	in.out = append(in.out, '\n')
-	for range in.open {
-		in.out = append(in.out, ' ', ' ')
+	in.out = append(in.out, margin[:1+2*len(in.open)]...)
+}
+
+// What a byte is, as far as indenting cares: most bytes are several of these.
+const (
+	inString  = 1 << iota // stands for itself between quotes
+	inLiteral             // is a part of a number or a word
+	plainByte             // taking white space away leaves it, and it begins no string
+)
+
+var class = func() (table [256]uint8) {
+	for c := range table {
+		if c >= ' ' && c != '"' && c != '\\' {
+			table[c] |= inString
+		}
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E' {
+			table[c] |= inLiteral
+		}
+		if c != ' ' && c != '\n' && c != '"' {
+			table[c] |= plainByte
+		}
 	}
+	return table
+}()
+
+// span returns how many bytes at the start of b are of a class.
+func span(b []byte, of uint8) int {
+	for i, c := range b {
+		if class[c]&of == 0 {
+			return i
+		}
+	}
+	return len(b)
 }
 
 // stringLen returns the length of the JSON string at the start of b, 0 if it is not one.
 func stringLen(b []byte) int {
 	for i := 1; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '"':
-			return i + 1
-		case c == '\\':
-			i++
-		case c < ' ':
+		i += span(b[i:], inString)
+		switch {
+		case i >= len(b) || b[i] < ' ':
 			return 0
+		case b[i] == '"':
+			return i + 1
+		default: // a backslash, and the byte it is for
+			i++
 		}
 	}
 	return 0
 }
 
 // literalLen returns the length of the number or word at the start of b.
-func literalLen(b []byte) int {
-	n := 0
-	for n < len(b) && (b[n] >= '0' && b[n] <= '9' || b[n] >= 'a' && b[n] <= 'z' ||
-		b[n] == '-' || b[n] == '+' || b[n] == '.' || b[n] == 'E') {
-		n++
-	}
-	return n
-}
+func literalLen(b []byte) int { return span(b, inLiteral) }

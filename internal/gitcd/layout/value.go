@@ -63,7 +63,7 @@ func unindent(blob []byte) ([]byte, bool) {
 	value := make([]byte, 0, len(blob))
 	body, newline := bytes.CutSuffix(blob, []byte("\n"))
 	for i := 0; i < len(body); {
-		switch c := body[i]; c {
+		switch body[i] {
 		case ' ', '\n':
 			i++
 		case '"':
@@ -74,8 +74,9 @@ func unindent(blob []byte) ([]byte, bool) {
 			value = append(value, body[i:i+n]...)
 			i += n
 		default:
-			value = append(value, c)
-			i++
+			n := span(body[i:], plainByte)
+			value = append(value, body[i:i+n]...)
+			i += n
 		}
 	}
 	if newline {
