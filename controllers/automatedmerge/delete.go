@@ -4,6 +4,7 @@
 package automatedmerge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -16,7 +17,8 @@ import (
 
 // removeWorkload deletes the Deployment, and waits for its pod to write down what it has.
 func (r *Reconciler) removeWorkload(ctx context.Context, s *scope) error {
-	if err := r.listPods(ctx, s); err != nil {
+	// The server itself is asked: that a pod is gone must not be a cache's mistake.
+	if err := listPods(ctx, cmp.Or(r.live, client.Reader(r.Client)), s); err != nil {
 		return err
 	}
 	if d := s.deployment; d != nil && metav1.IsControlledBy(d, s.merge) {

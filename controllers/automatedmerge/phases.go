@@ -163,7 +163,7 @@ func (r *Reconciler) applyAndNote(ctx context.Context, s *scope, want, have clie
 
 // observe looks at what the host cluster made of it.
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
-	if err := r.listPods(ctx, s); err != nil {
+	if err := listPods(ctx, r.Client, s); err != nil {
 		return err
 	}
 	seen := heaven.Observe(s.deployment, s.pods)
@@ -171,9 +171,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	return nil
 }
 
-func (r *Reconciler) listPods(ctx context.Context, s *scope) error {
+func listPods(ctx context.Context, reader client.Reader, s *scope) error {
 	pods := &corev1.PodList{}
-	err := r.Client.List(ctx, pods, client.InNamespace(s.merge.Namespace),
+	err := reader.List(ctx, pods, client.InNamespace(s.merge.Namespace),
 		client.MatchingLabels{heavenv1.MergeLabel: heaven.MergeLabels(s.merge)[heavenv1.MergeLabel]})
 	if err != nil {
 		return fmt.Errorf("list pods of the hub: %w", err)

@@ -28,16 +28,20 @@ import (
 
 // gather reads the hub and the heavens of this control plane.
 func (r *Reconciler) gather(ctx context.Context, s *scope) error {
+	return gatherFrom(ctx, r.Client, s)
+}
+
+func gatherFrom(ctx context.Context, reader client.Reader, s *scope) error {
 	ours := client.MatchingLabels{
 		clusterv1.ClusterNameLabel: s.cluster.Name,
 		heavenv1.ControlPlaneLabel: format.MustFormatValue(s.hcp.Name),
 	}
 	heavens := &heavenv1.TrishankuHeavenList{}
-	if err := r.Client.List(ctx, heavens, client.InNamespace(s.hcp.Namespace), ours); err != nil {
+	if err := reader.List(ctx, heavens, client.InNamespace(s.hcp.Namespace), ours); err != nil {
 		return fmt.Errorf("list TrishankuHeavens: %w", err)
 	}
 	merges := &heavenv1.AutomatedMergeList{}
-	if err := r.Client.List(ctx, merges, client.InNamespace(s.hcp.Namespace), ours); err != nil {
+	if err := reader.List(ctx, merges, client.InNamespace(s.hcp.Namespace), ours); err != nil {
 		return fmt.Errorf("list AutomatedMerges: %w", err)
 	}
 	s.have = heaven.Have{Heavens: make(map[string]*heavenv1.TrishankuHeaven, len(heavens.Items))}
@@ -98,7 +102,15 @@ func (r *Reconciler) plan(_ context.Context, s *scope) error {
 	return nil
 }
 
-func (r *Reconciler) planDeletion(_ context.Context, s *scope) error {
+func (r *Reconciler) planDeletion(ctx context.Context, s *scope) error {
+	s.steps = heaven.PlanDeletion(s.have)
+	if len(s.steps) > 0 || r.live == nil {
+		return nil
+	}
+	// That nothing is left is believed only the server: the cache may not have seen yet what was made a moment ago.
+	if err := gatherFrom(ctx, r.live, s); err != nil {
+		return err
+	}
 	s.steps = heaven.PlanDeletion(s.have)
 	return nil
 }

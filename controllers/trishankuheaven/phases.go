@@ -204,7 +204,7 @@ func (r *Reconciler) ensure(ctx context.Context, s *scope, want, have client.Obj
 
 // observe looks at what the host cluster made of it.
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
-	if err := r.listPods(ctx, s); err != nil {
+	if err := listPods(ctx, r.Client, s); err != nil {
 		return err
 	}
 	seen := heaven.Observe(s.deployment, s.pods)
@@ -212,10 +212,10 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	return nil
 }
 
-func (r *Reconciler) listPods(ctx context.Context, s *scope) error {
+func listPods(ctx context.Context, reader client.Reader, s *scope) error {
 	labels := heaven.Labels(s.heaven)
 	pods := &corev1.PodList{}
-	err := r.Client.List(ctx, pods, client.InNamespace(s.heaven.Namespace),
+	err := reader.List(ctx, pods, client.InNamespace(s.heaven.Namespace),
 		client.MatchingLabels{heavenv1.HeavenLabel: labels[heavenv1.HeavenLabel]})
 	if err != nil {
 		return fmt.Errorf("list pods of heaven %s: %w", s.heaven.Name, err)
