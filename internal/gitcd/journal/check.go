@@ -61,7 +61,11 @@ func (c *checker) check() error {
 	if err != nil {
 		return err
 	}
-	if c.packs, err = openPacks(c.fs, c.dir); err != nil {
+	others, err := readForeign(c.fs, c.dir)
+	if err != nil {
+		return err
+	}
+	if c.packs, err = openPacks(c.fs, c.dir, others); err != nil {
 		return c.damage("J3", err)
 	}
 	if c.loose, err = hasLoose(c.fs, c.dir); err != nil {

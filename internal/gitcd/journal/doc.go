@@ -26,6 +26,7 @@
 //	checkpoint            the caller's checkpoint
 //	journal/seg-N.open    the segments that are not yet packs
 //	journal/state         where reading starts: refs, number and checksum at the first open segment
+//	journal/foreign       the packs that were there before the journal
 //	journal/synced        a hint: up to where the open segment is durable
 //
 // # Laws

@@ -218,6 +218,40 @@ func TestOpensPushedTo(t *testing.T) {
 	}
 }
 
+// TestOpensLocalClones opens a clone of a journal that Git made by linking
+// files: segments and tails of another come along.
+func TestOpensLocalClones(t *testing.T) {
+	dir, clone := t.TempDir()+"/r.git", t.TempDir()+"/c.git"
+	o := journal.Options{SegmentSize: 16 << 10, PublishInterval: -1}
+	j := open(t, vfs.OS{}, dir, o)
+	var h history
+	var frames []journal.Frame
+	for range 100 {
+		frames = append(frames, h.next())
+		appendOne(t, j, frames[len(frames)-1], true)
+	}
+	if err := j.Publish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	git(t, dir, "clone", "-q", "--mirror", dir, clone)
+	for range 2 {
+		c := open(t, vfs.OS{}, clone, o)
+		expectObjects(t, c, frames)
+		for range 50 {
+			frames = append(frames, h.next())
+			appendOne(t, c, frames[len(frames)-1], true)
+		}
+		closeJournal(t, c)
+		check(t, vfs.OS{}, clone)
+		git(t, clone, "fsck", "--strict", "--no-dangling")
+	}
+	if got := git(t, clone, "rev-list", "--count", "main"); got != "200" {
+		t.Errorf("git counts %s commits", got)
+	}
+	closeJournal(t, j)
+	check(t, vfs.OS{}, dir)
+}
+
 func mustRef(tb testing.TB, j *journal.Journal, name string) gitobj.ID {
 	tb.Helper()
 	id, ok := j.Ref(name)

@@ -33,6 +33,8 @@ type Journal struct {
 	maintenance sync.Mutex
 	// oldTails are replaced tail packs, the oldest first, which a running git may still want to open.
 	oldTails []oldTail
+	// foreign are the packs that were there before the journal.
+	foreign map[string]bool
 	// shownRefs is the ref change that packed-refs has.
 	shownRefs uint64
 

@@ -49,6 +49,9 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (_ *Journal, 
 		if err := makeRepository(fsys, dir, !j.opts.NoSync); err != nil {
 			return nil, err
 		}
+		if err := writeForeign(fsys, dir, !j.opts.NoSync); err != nil {
+			return nil, err
+		}
 	}
 	if err := j.load(); err != nil {
 		return nil, err
@@ -96,7 +99,10 @@ func (j *Journal) load() error {
 	if err != nil {
 		return err
 	}
-	tails, unfinished, err := leftovers(j.fs, j.dir)
+	if j.foreign, err = readForeign(j.fs, j.dir); err != nil {
+		return err
+	}
+	tails, unfinished, err := leftovers(j.fs, j.dir, j.foreign)
 	if err != nil {
 		return err
 	}
@@ -108,7 +114,7 @@ func (j *Journal) load() error {
 	for _, stem := range tails { // the first publishing removes those that it does not make again
 		j.oldTails = append(j.oldTails, oldTail{stem: stem})
 	}
-	if j.mu.packs, err = openPacks(j.fs, j.dir); err != nil {
+	if j.mu.packs, err = openPacks(j.fs, j.dir, j.foreign); err != nil {
 		return err
 	}
 	if j.loose, err = hasLoose(j.fs, j.dir); err != nil {

@@ -6,6 +6,7 @@ package journal
 import (
 	"cmp"
 	"errors"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ type packFile struct {
 func (p *packFile) close() error { return errors.Join(p.data.Close(), p.index.Close()) }
 
 // openPacks opens the packs of a repository but its tails: own ones first, the newest before the others.
-func openPacks(fsys vfs.FS, dir string) (_ []*packFile, err error) {
+func openPacks(fsys vfs.FS, dir string, foreign map[string]bool) (_ []*packFile, err error) {
 	at := path.Join(dir, packDir)
 	names, err := list(fsys, at)
 	if err != nil {
@@ -44,12 +45,15 @@ func openPacks(fsys vfs.FS, dir string) (_ []*packFile, err error) {
 	}()
 	for name := range names {
 		stem, ok := strings.CutSuffix(name, ".idx")
-		if !ok || !names[stem+".pack"] || strings.HasPrefix(stem, tailPrefix) {
+		if !ok || !names[stem+".pack"] || !foreign[stem] && strings.HasPrefix(stem, tailPrefix) {
 			continue // Git does not see a pack without an index, nor an index without a pack
 		}
 		p, err := openPack(fsys, path.Join(at, stem))
 		if err != nil {
 			return nil, err
+		}
+		if foreign[stem] {
+			p.segment, p.seq = 0, 0
 		}
 		packs = append(packs, p)
 	}
@@ -107,4 +111,34 @@ func (p *packFile) load() error {
 		p.segment, p.seq = h.segment, h.seq
 	}
 	return nil
+}
+
+// writeForeign notes which packs were there before the journal. A clone made
+// by linking files has another journal's segments and tails, which here are but packs.
+func writeForeign(fsys vfs.FS, dir string, durable bool) error {
+	names, err := list(fsys, path.Join(dir, packDir))
+	if err != nil {
+		return err
+	}
+	var stems []string
+	for name := range names {
+		if stem, ok := strings.CutSuffix(name, ".idx"); ok {
+			stems = append(stems, stem+"\n")
+		}
+	}
+	slices.Sort(stems)
+	return vfs.WriteFile(fsys, path.Join(dir, foreignFile), []byte(strings.Join(stems, "")), durable)
+}
+
+// readForeign returns the names of these packs.
+func readForeign(fsys vfs.FS, dir string) (map[string]bool, error) {
+	data, err := vfs.ReadFile(fsys, path.Join(dir, foreignFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	stems := map[string]bool{}
+	for stem := range strings.FieldsSeq(string(data)) {
+		stems[stem] = true
+	}
+	return stems, nil
 }

@@ -151,7 +151,7 @@ const (
 
 // retire removes tails that were replaced long ago.
 func (j *Journal) retire() error {
-	inUse := map[string]bool{}
+	inUse := maps.Clone(j.foreign)
 	for _, seg := range j.view().segments {
 		for _, t := range seg.tails {
 			inUse[t.stem] = true
@@ -189,7 +189,7 @@ func removePack(fsys vfs.FS, stem string) error {
 
 // leftovers returns the tail packs that an earlier process has left, and
 // other files of its that are not finished. Power may have torn any of them.
-func leftovers(fsys vfs.FS, dir string) (tails, unfinished []string, err error) {
+func leftovers(fsys vfs.FS, dir string, foreign map[string]bool) (tails, unfinished []string, err error) {
 	entries, err := fsys.List(path.Join(dir, packDir))
 	if err != nil {
 		return nil, nil, err
@@ -197,6 +197,7 @@ func leftovers(fsys vfs.FS, dir string) (tails, unfinished []string, err error) 
 	for _, e := range entries {
 		stem, suffix, _ := strings.Cut(e.Name, ".")
 		switch {
+		case foreign[stem]:
 		case strings.HasPrefix(stem, "pack-") && strings.HasSuffix(suffix, ".tmp"):
 			unfinished = append(unfinished, e.Name)
 		case strings.HasPrefix(stem, tailPrefix) && !slices.Contains(tails, stem):

@@ -23,6 +23,7 @@ const (
 	checkpointFile = ownDir + "/checkpoint"
 	stateFile      = journalDir + "/state"
 	syncedFile     = journalDir + "/synced"
+	foreignFile    = journalDir + "/foreign"
 	packDir        = "objects/pack"
 	packedRefsFile = "packed-refs"
 )
