@@ -32,7 +32,10 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (_ *Journal, 
 	j.mu.changed = make(chan struct{})
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("open journal: %w", errors.Join(err, j.closeFiles()))
+			err = errors.Join(err, j.closeFiles())
+			if _, addressed := errors.AsType[*Error](err); !addressed {
+				err = fmt.Errorf("open journal %s: %w", dir, err)
+			}
 		}
 	}()
 	if _, err := inspect(fsys, dir); err != nil {

@@ -41,6 +41,9 @@ type tail struct {
 func (j *Journal) Publish(ctx context.Context) error {
 	j.maintenance.Lock()
 	defer j.maintenance.Unlock()
+	if err := j.failed(); err != nil {
+		return err
+	}
 	if err := j.publish(ctx); err != nil {
 		return fmt.Errorf("publish to git: %w", err)
 	}
