@@ -6,12 +6,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/gate"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/host"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/provisioner"
 )
@@ -118,6 +120,18 @@ func newSupervise(f *flags) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&machines, "machines", false, "keep the watch for sandbox machines running instead")
 	return cmd
+}
+
+func newGate(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use:    "gate",
+		Short:  "Carry machines' connections to a hub beyond this machine (started by quickstart)",
+		Hidden: true,
+		Args:   noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return gate.Run(cmd.Context(), f.config, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+		},
+	}
 }
 
 func newProvision(_ *flags) *cobra.Command {

@@ -100,7 +100,7 @@ func newRoot() *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newDoctor(f), newUp(f), newDown(f), newStatus(f), newImages(f), newBuild(f), newQuickstart(f), newSupervise(f), newProvision(f))
+	root.AddCommand(newDoctor(f), newUp(f), newDown(f), newStatus(f), newImages(f), newBuild(f), newQuickstart(f), newSupervise(f), newGate(f), newProvision(f))
 	root.AddCommand(machine.Commands(func() (machine.Options, error) { return host.MachineOptions(f.config) })...)
 	return root
 }

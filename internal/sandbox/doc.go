@@ -18,14 +18,19 @@
 //	doctor       what the machine must have, and how to mend what it lacks
 //	build        binaries from pinned Go modules
 //	images       container images from binaries
+//	command      other programs
+//	fingerprint  whether a file is what it was
 //	narrate      steps, their times, and where the log is
 //	network      namespace, bridge, veth, routes
 //	cgroup       one cgroup tree that holds every process of the host
 //	credentials  certificates and kubeconfigs
+//	mountns      the file system as the components see it
 //	supervisor   keeps components running
 //	host         the components, and up, down, status
 //	addons       DNS, storage class, cert-manager
 //	provisioner  hostPath volumes for claims
+//	machine      stand-ins for virtual machines
+//	gate         their way to a hub beyond this machine
 //	quickstart   the whole story, from nothing to pods that answer
 //
 // # Laws

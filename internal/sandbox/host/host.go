@@ -119,7 +119,7 @@ func (h *Host) needBinaries(context.Context) error {
 // prepare makes the state directory and what lies in it.
 func (h *Host) prepare(context.Context) error {
 	c := h.Config
-	if err := claim(c); err != nil {
+	if err := Claim(c); err != nil {
 		return err
 	}
 	for _, dir := range []string{"logs", "run", "config", "private/volume-plugins", "private/ipam", "pod-logs", "volumes"} {
@@ -139,9 +139,9 @@ func (h *Host) prepare(context.Context) error {
 	return mountns.MakePoints(c)
 }
 
-// claim marks the state directory as a sandbox's; a directory with other
+// Claim marks the state directory as a sandbox's; a directory with other
 // people's files in it is refused.
-func claim(c sandbox.Config) error {
+func Claim(c sandbox.Config) error {
 	marker := c.Path(markerFile)
 	if _, err := os.Stat(marker); err == nil {
 		return nil

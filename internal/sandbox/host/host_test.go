@@ -32,7 +32,7 @@ func prepared(t *testing.T) sandbox.Config {
 			t.Fatal(err)
 		}
 	}
-	if err := claim(c); err != nil {
+	if err := Claim(c); err != nil {
 		t.Fatal(err)
 	}
 	if err := credentials.Ensure(c, clocktesting.NewFakeClock(time.Now())); err != nil {
@@ -131,7 +131,7 @@ func TestADirectoryOfOthersIsRefused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "theirs"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := claim(sandbox.Config{StateDir: dir}); err == nil {
+	if err := Claim(sandbox.Config{StateDir: dir}); err == nil {
 		t.Error("a directory with other files is claimed")
 	}
 	h := &Host{Config: sandbox.Config{StateDir: dir}}

@@ -5,6 +5,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,8 +13,11 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/gate"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/images"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/machine"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/mountns"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/network"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/supervisor"
 )
 
@@ -43,8 +47,23 @@ func SuperviseMachines(ctx context.Context, c sandbox.Config, clk clock.WithTick
 	return follow(ctx, c, machinesRun(c), clk)
 }
 
-// StartMachines starts the watch for machines, or leaves the one that runs.
-func StartMachines(ctx context.Context, c sandbox.Config, kubeconfig string) error {
+// Gate is the component by which machines reach a hub beyond this machine.
+const Gate = "gate"
+
+// StartMachines starts the watch for machines, or leaves the one that runs. With
+// a gate, the machines' network is made too: no host of ours has made it.
+func StartMachines(ctx context.Context, c sandbox.Config, kubeconfig string, withGate bool) error {
+	if withGate {
+		if err := errors.Join(Claim(c), mountns.MakePoints(c)); err != nil {
+			return err
+		}
+		if err := network.Up(ctx, c); err != nil {
+			return err
+		}
+		if err := gate.Prepare(ctx, c); err != nil {
+			return err
+		}
+	}
 	for _, dir := range []string{machinesRun(c), logDir(c)} {
 		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // logs and pid files hold no secrets
 			return fmt.Errorf("create directory for machines: %w", err)
@@ -55,13 +74,11 @@ func StartMachines(ctx context.Context, c sandbox.Config, kubeconfig string) err
 		return err
 	}
 	list := []supervisor.Component{{
-		Name: Machines,
-		Argv: []string{
-			c.Bin("sandbox"), "machine", "watch", "--kubeconfig", kubeconfig,
-			"--name", c.Name, "--state-dir", c.StateDir, "--bin-dir", c.BinDir, "--network", c.Network,
-		},
-		Revision: id,
+		Name: Machines, Argv: ownCommand(c, "machine", "watch", "--kubeconfig", kubeconfig), Revision: id,
 	}}
+	if withGate {
+		list = append(list, supervisor.Component{Name: Gate, Argv: ownCommand(c, "gate"), Revision: id})
+	}
 	if err := supervisor.WriteComponents(machinesRun(c), list); err != nil {
 		return err
 	}
@@ -69,8 +86,16 @@ func StartMachines(ctx context.Context, c sandbox.Config, kubeconfig string) err
 		return supervisor.Reload(machinesRun(c))
 	}
 	return supervisor.Process{
-		RunDir: machinesRun(c), Log: c.Log(MachinesSupervisor), Argv: superviseCommand(c, "--machines"),
+		RunDir: machinesRun(c), Log: c.Log(MachinesSupervisor), Argv: ownCommand(c, "supervise", "--machines"),
 	}.Start(ctx)
+}
+
+// RemoveGuests removes what StartMachines with a gate made, after StopMachines.
+func RemoveGuests(ctx context.Context, c sandbox.Config) error {
+	if err := network.Down(ctx, c); err != nil {
+		return err
+	}
+	return (&Host{Config: c}).removeState(ctx)
 }
 
 // StopMachines ends the watch for machines and deletes them all.

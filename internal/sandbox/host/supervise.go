@@ -71,16 +71,14 @@ func (h *Host) supervise(ctx context.Context) error {
 	return supervisor.Process{
 		RunDir: c.Run(), Log: c.Log(supervisorLog), NewMounts: true,
 		Env:  []string{envMachineNS + "=" + machine},
-		Argv: command.InNetNS(c.NetNS(), superviseCommand(c)...),
+		Argv: command.InNetNS(c.NetNS(), ownCommand(c, "supervise")...),
 	}.Start(ctx)
 }
 
-// superviseCommand is the command line of a supervisor of this configuration.
-func superviseCommand(c sandbox.Config, more ...string) []string {
-	return append([]string{
-		c.Bin("sandbox"), "supervise",
-		"--name", c.Name, "--state-dir", c.StateDir, "--bin-dir", c.BinDir, "--network", c.Network,
-	}, more...)
+// ownCommand is a command line of this program for this configuration.
+func ownCommand(c sandbox.Config, args ...string) []string {
+	return append(append([]string{c.Bin("sandbox")}, args...),
+		"--name", c.Name, "--state-dir", c.StateDir, "--bin-dir", c.BinDir, "--network", c.Network)
 }
 
 // restart makes the state that of a machine after its start: a supervisor that

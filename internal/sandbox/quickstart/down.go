@@ -5,13 +5,10 @@ package quickstart
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/host"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/narrate"
-	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/network"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/supervisor"
 )
 
@@ -28,8 +25,7 @@ func (s *Story) Down(ctx context.Context) error {
 		{"kubectl delete cluster " + s.o.Cluster, s.log("cluster"), s.deleteCluster},
 		{"delete the sandbox machines", s.c.Log(host.MachinesSupervisor), func(ctx context.Context) error { return host.StopMachines(ctx, s.c) }},
 		{"remove the providers that the story installed", s.log("init"), s.uninstall},
-		{"remove the network of the machines", "", func(ctx context.Context) error { return network.Down(ctx, s.c) }},
-		{"remove " + s.c.StateDir, "", s.removeState},
+		{"remove the network of the machines and " + s.c.StateDir, "", func(ctx context.Context) error { return host.RemoveGuests(ctx, s.c) }},
 	})
 }
 
@@ -73,15 +69,4 @@ func (s *Story) uninstall(ctx context.Context) error {
 		s.tell.Sayf("  cert-manager, which clusterctl installed, stays: kubectl delete namespace cert-manager")
 	}
 	return s.keep()
-}
-
-// removeState removes the state directory of a story on an existing host.
-func (s *Story) removeState(context.Context) error {
-	if _, err := os.Stat(s.recordFile()); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err := os.RemoveAll(s.c.StateDir); err != nil {
-		return fmt.Errorf("remove state directory: %w", err)
-	}
-	return nil
 }

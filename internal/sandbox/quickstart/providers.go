@@ -59,6 +59,9 @@ func (s *Story) clusterctlConfig() string { return s.c.Path("release", "clusterc
 
 // examineHost looks whether an existing host answers, and whether it has cert-manager.
 func (s *Story) examineHost(ctx context.Context) error {
+	if err := host.Claim(s.c); err != nil {
+		return err
+	}
 	out, err := s.host.Run(ctx, "get", "nodes", "-o", "name")
 	if err != nil {
 		return narrate.Mend(fmt.Errorf("reach the host: %w", err), "look at KUBECONFIG="+s.host.Kubeconfig)
@@ -66,6 +69,7 @@ func (s *Story) examineHost(ctx context.Context) error {
 	if strings.TrimSpace(out) == "" {
 		return narrate.Mend(errors.New("the host has no Node"), "the control plane's pods need one")
 	}
+	s.tell.Sayf("  its Nodes must have the images: they are archives in %s, made by `sandbox images build`", s.c.Archives())
 	if _, err := s.host.Run(ctx, "get", "crd", "certificates.cert-manager.io"); err != nil {
 		s.told.CertManager = true // clusterctl will install it
 	}
@@ -208,7 +212,7 @@ func (s *Story) awaitWebhooks(ctx context.Context) error {
 
 // watchMachines starts the watch that brings sandbox machines.
 func (s *Story) watchMachines(ctx context.Context) error {
-	return host.StartMachines(ctx, s.c, s.host.Kubeconfig)
+	return host.StartMachines(ctx, s.c, s.host.Kubeconfig, s.o.Host == Existing)
 }
 
 // diagnose appends what a reader of a failure wants to know to a log.

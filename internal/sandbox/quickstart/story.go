@@ -76,10 +76,31 @@ func New(c sandbox.Config, o Options, tell *narrate.Narrator, clk clock.WithTick
 			return nil, errors.New("an existing host needs KUBECONFIG: set it to the kubeconfig of the cluster that shall be the host")
 		}
 		kubeconfig = o.Kubeconfig
+		c = guest(c)
 	}
 	s := &Story{o: o, c: c, tell: tell, clock: clk, host: addons.Client{Kubectl: c.Bin("kubectl"), Kubeconfig: kubeconfig}}
 	s.blue = addons.Client{Kubectl: c.Bin("kubectl"), Kubeconfig: s.clusterKubeconfig()}
 	return s, s.recall()
+}
+
+// The defaults of a story on an existing host: that host may be a sandbox on
+// this very machine, so nothing of them is a sandbox's.
+const (
+	guestName    = "headless-guest"
+	guestNetwork = "10.205.0.0/16"
+	guestSuffix  = "-existing"
+)
+
+// guest is the configuration of a story on an existing host.
+func guest(c sandbox.Config) sandbox.Config {
+	if c.Name == sandbox.DefaultName {
+		c.Name = guestName
+	}
+	if c.Network == sandbox.DefaultNetwork {
+		c.Network = guestNetwork
+	}
+	c.StateDir += guestSuffix
+	return c
 }
 
 func (s *Story) clusterKubeconfig() string { return s.c.Path("clusters", s.o.Cluster, "kubeconfig") }
