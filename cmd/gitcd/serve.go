@@ -173,6 +173,9 @@ func (h *heaven) open(ctx context.Context, j *journal.Journal) error {
 		return err
 	}
 	h.holder = id
+	if fencedErr := checkFenced(c.Repository); fencedErr != nil {
+		return fencedErr
+	}
 	up, err := upstream(c)
 	if err != nil {
 		return err
@@ -238,5 +241,9 @@ func (h *heaven) run(ctx context.Context) error {
 	}
 	err := servers.Wait()
 	stopExchange()
-	return errors.Join(err, <-lost)
+	lostErr := <-lost
+	if fenced := (*exchange.FencedError)(nil); errors.As(lostErr, &fenced) {
+		lostErr = errors.Join(lostErr, markFenced(h.config.Repository, fenced))
+	}
+	return errors.Join(err, lostErr)
 }

@@ -64,6 +64,9 @@ func initialise(ctx context.Context, c *gitcdv1.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := clearFenced(c.Repository); err != nil {
+		return err
+	}
 	logger.Info("took the branch", "branch", c.Branch, "epoch", taken.Epoch, "holder", id, "head", taken.Head, "offline", taken.Offline, "handedIn", taken.HandedIn)
 	return nil
 }

@@ -102,6 +102,7 @@ type heaven struct {
 	ranInit      bool
 	frontDoor    bool
 	statusListen string
+	suffix       string // of the directory, if it is not the first with this name
 }
 
 // newHeaven starts a heaven and waits until its kube-apiserver is ready.
@@ -114,7 +115,9 @@ func (c *cluster) newHeaven(t *testing.T, name string) *heaven {
 	return h
 }
 
-func (h *heaven) path(elem ...string) string { return h.c.path(append([]string{h.name}, elem...)...) }
+func (h *heaven) path(elem ...string) string {
+	return h.c.path(append([]string{h.name + h.suffix}, elem...)...)
+}
 
 func (h *heaven) startGitcd(t *testing.T) {
 	t.Helper()

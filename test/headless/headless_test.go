@@ -38,6 +38,7 @@ func TestHeadlessCluster(t *testing.T) {
 	t.Run("a heaven goes on while the hub is gone", func(t *testing.T) { hubGone(t, c, front) })
 	t.Run("kill -9 loses nothing", func(t *testing.T) { killed(t, front, kcm) })
 	t.Run("stock Git reads the hub", func(t *testing.T) { stockGit(t, c) })
+	t.Run("a second writer fences the first", func(t *testing.T) { fenced(t, scheduler) })
 	t.Run("all heavens have one tree", func(t *testing.T) { oneTree(t, c, front, kcm, scheduler) })
 }
 
@@ -228,4 +229,39 @@ func tree(ctx context.Context, dir, branch string) (string, error) {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// fenced takes the branch of a heaven from another directory. The first writer
+// ends, and stays away when it is started again; the second goes on.
+func fenced(t *testing.T, first *heaven) {
+	t.Helper()
+	second := &heaven{c: first.c, name: first.name, port: first.port, statusListen: fmt.Sprintf("127.0.0.1:%d", freePort(t)), suffix: "-2"}
+	second.startGitcd(t)
+	exit := func(p *process) int {
+		done := make(chan struct{})
+		go func() { _ = p.cmd.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(patience):
+			t.Fatalf("the first writer goes on after %s", patience)
+		}
+		return p.cmd.ProcessState.ExitCode()
+	}
+	// It learns of its loss when it pushes; a lease or an event of the scheduler does that, and so does this.
+	sm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "written-by-the-first"}}
+	if _, err := first.client.CoreV1().ConfigMaps("default").Create(t.Context(), sm, metav1.CreateOptions{}); err != nil {
+		t.Logf("the first writer has ended already: %v", err)
+	}
+	if code := exit(first.gitcd); code != 3 {
+		t.Errorf("the first writer ended with exit code %d, want 3", code)
+	}
+	again := first.c.start(t, first.name+"-again", "gitcd", "serve", "--config", first.path("gitcd.yaml"))
+	if code := exit(again); code != 3 {
+		t.Errorf("started again, it ended with exit code %d, want 3", code)
+	}
+	text, err := get(t.Context(), "http://"+second.statusListen+"/status")
+	if err != nil || !strings.Contains(text, `"epoch": 2`) {
+		t.Errorf("the second writer: %v %s", err, text)
+	}
+	first.gitcd, first.statusListen, first.suffix = second.gitcd, second.statusListen, second.suffix
 }
