@@ -80,7 +80,7 @@ func TestPlainClone(t *testing.T) {
 		t.Fatal(err)
 	}
 	clone := t.TempDir() + "/clone.git"
-	git(t, dir, "clone", "-q", "--mirror", "file://"+dir, clone)
+	git(t, dir, "clone", "-q", "--mirror", dir, clone)
 	c, err := branch.Open(ctx, vfs.OS{}, clone, journal.Options{}, mvcc.Options{Epoch: 7})
 	if err != nil {
 		t.Fatal(err)

@@ -69,6 +69,9 @@ func take(stream pb.Watch_WatchServer, watches *mvcc.WatchStream) error {
 		if err != nil {
 			return err
 		}
+		if err := watches.Room(stream.Context()); err != nil {
+			return err
+		}
 		switch u := r.RequestUnion.(type) {
 		case *pb.WatchRequest_CreateRequest:
 			if u.CreateRequest != nil {

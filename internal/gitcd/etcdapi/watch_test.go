@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -263,6 +264,34 @@ func TestWatchFragments(t *testing.T) {
 		lateParts.want(fmt.Sprintf("0: -k%d@6 more", i))
 	}
 	lateParts.want("0: -k3@6")
+}
+
+// TestWatchDeaf has a client that asks for ever and does not listen: it is not listened to, either.
+func TestWatchDeaf(t *testing.T) {
+	a := newAPI(t)
+	deaf, err := a.watch.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{Key: []byte(strings.Repeat("k", 64<<10)), WatchId: 1}}
+	var sent atomic.Int64
+	go func() {
+		for deaf.Send(&pb.WatchRequest{RequestUnion: create}) == nil {
+			sent.Add(1)
+		}
+	}()
+	for before := int64(-1); sent.Load() != before; time.Sleep(200 * time.Millisecond) {
+		before = sent.Load()
+		if before > 1_000_000 {
+			t.Fatal("the server takes everything")
+		}
+	}
+	for range 10_000 { // all answers come once it listens
+		r, err := deaf.Recv()
+		if err != nil || !r.Created {
+			t.Fatalf("%v, %v", r, err)
+		}
+	}
 }
 
 // TestWatchSlow has a client that reads nothing while another gets everything.

@@ -150,6 +150,9 @@ func (r *rig) watch(t *rapid.T) {
 	var want []mvcc.Event
 	for _, ev := range r.m.events {
 		if ev.KV.ModRevision >= start && in(ev.KV.Key, key, end) {
+			if ev.KV.ModRevision == r.m.compacted {
+				ev.Prev = nil
+			}
 			want = append(want, ev)
 		}
 	}

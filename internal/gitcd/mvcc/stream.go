@@ -27,7 +27,7 @@ type Event struct {
 	Type EventType
 	// KV is the state after a put; after a deletion, only the key and the revision.
 	KV KeyValue
-	// Prev is the state before, if asked for and there was one.
+	// Prev is the state before, if asked for, there was one, and it is not compacted.
 	Prev *KeyValue
 }
 
@@ -54,6 +54,7 @@ type WatchStream struct {
 	hub  *watchHub
 	vals *values
 	wake chan struct{}
+	room chan struct{} // holds one token when answers were taken
 
 	// The hub's lock guards what follows.
 	watchers map[WatchID]*watcher
@@ -66,7 +67,7 @@ type WatchStream struct {
 
 // Watch opens a stream of watches.
 func (s *Store) Watch() *WatchStream {
-	w := &WatchStream{hub: s.hub, vals: s.vals, wake: make(chan struct{}, 1), watchers: map[WatchID]*watcher{}}
+	w := &WatchStream{hub: s.hub, vals: s.vals, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), watchers: map[WatchID]*watcher{}}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.hub.mu.streams[w] = struct{}{}
@@ -87,6 +88,28 @@ func (s *WatchStream) nudge() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
+	}
+}
+
+// maxAnswers is how many answers may wait for a client that goes on asking.
+const maxAnswers = 256
+
+// Room waits until not too many answers wait to be taken. Who hands a client's
+// requests to the stream calls it before each one, so that a client that asks
+// and does not listen costs no more than that.
+func (s *WatchStream) Room(ctx context.Context) error {
+	for {
+		s.hub.mu.Lock()
+		n := len(s.control)
+		s.hub.mu.Unlock()
+		if n < maxAnswers {
+			return nil
+		}
+		select {
+		case <-s.room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
@@ -210,6 +233,10 @@ func (s *WatchStream) poll() (WatchResponse, bool, error) {
 			r := s.control[0]
 			s.control = s.control[1:]
 			s.hub.mu.Unlock()
+			select {
+			case s.room <- struct{}{}:
+			default:
+			}
 			return r, true, nil
 		}
 		w := s.nextReadyLocked()
@@ -218,11 +245,11 @@ func (s *WatchStream) poll() (WatchResponse, bool, error) {
 			s.hub.mu.Unlock()
 			return r, ok, nil
 		}
-		from, upTo, held := w.from, s.hub.mu.rev, s.hub.mu.window
+		from, upTo, held, compacted := w.from, s.hub.mu.rev, s.hub.mu.window, s.hub.mu.compacted
 		w.from = 0
 		s.hub.mu.Unlock()
 
-		r, last, err := s.gather(w, held, from, upTo)
+		r, last, err := s.gather(w, held, compacted, from, upTo)
 		if err != nil {
 			return WatchResponse{}, false, err
 		}
@@ -290,7 +317,7 @@ func (s *WatchStream) progressLocked() (WatchResponse, bool) {
 
 // gather collects a watch's events from a revision on. last is the revision
 // up to which everything is in the response.
-func (s *WatchStream) gather(w *watcher, held window, from, upTo int64) (r WatchResponse, last int64, err error) {
+func (s *WatchStream) gather(w *watcher, held window, compacted, from, upTo int64) (r WatchResponse, last int64, err error) {
 	r = WatchResponse{ID: w.ID, Revision: upTo, Fragment: w.Fragment}
 	var revisions int
 	var size, rev int64
@@ -309,7 +336,7 @@ func (s *WatchStream) gather(w *watcher, held window, from, upTo int64) (r Watch
 		if !w.span.contains(ev.key) || !w.wants(ev) {
 			continue
 		}
-		out, err := s.render(w, ev)
+		out, err := s.render(w, ev, compacted)
 		if err != nil {
 			return WatchResponse{}, 0, err
 		}
@@ -322,13 +349,15 @@ func (s *WatchStream) gather(w *watcher, held window, from, upTo int64) (r Watch
 	return r, upTo, nil
 }
 
-func (s *WatchStream) render(w *watcher, ev *event) (out Event, err error) {
+// render turns an event into what the watcher asked for. The state before an
+// event at the compacted revision is compacted, as all states before it are.
+func (s *WatchStream) render(w *watcher, ev *event, compacted int64) (out Event, err error) {
 	if ev.after.deleted {
 		out = Event{Type: EventDelete, KV: KeyValue{Key: ev.key, ModRevision: ev.after.mod}}
 	} else if out.KV, err = s.vals.fill(found{key: ev.key, ver: ev.after}); err != nil {
 		return Event{}, err
 	}
-	if w.PrevKV && ev.before.live() {
+	if w.PrevKV && ev.before.live() && ev.after.mod > compacted {
 		prev, err := s.vals.fill(found{key: ev.key, ver: ev.before})
 		if err != nil {
 			return Event{}, err
