@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util"
 	"sigs.k8s.io/cluster-api/util/finalizers"
@@ -28,6 +30,7 @@ import (
 // +kubebuilder:rbac:groups=infrastructure.cluster.x-k8s.io,resources=gitbackedmachines;gitbackedmachines/status;gitbackedmachines/finalizers,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=cluster.x-k8s.io,resources=clusters;clusters/status;machines;machines/status,verbs=get;list;watch
 // +kubebuilder:rbac:groups=heaven.trishanku.org,resources=automatedmerges,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
 
 // Reconciler reconciles GitBackedMachines.
@@ -35,6 +38,10 @@ type Reconciler struct {
 	Client client.Client
 	// WatchFilterValue is the value of the label cluster.x-k8s.io/watch-filter of what is reconciled. Empty: everything.
 	WatchFilterValue string
+	// Dial leads into headless clusters. Nil: DialCluster.
+	Dial Dial
+	// Clock says how long ago a machine joined. Nil: the real one.
+	Clock clock.PassiveClock
 
 	recorder events.EventRecorder
 }
@@ -48,6 +55,8 @@ type scope struct {
 
 	// hub is where the machine has to reach, host:port; set by gatherHub, empty while it is not known.
 	hub string
+	// again is when to look at the Node again; set by gatherNode, zero while there is none.
+	again time.Duration
 }
 
 // phase brings the object one step forward.
@@ -56,6 +65,12 @@ type phase func(context.Context, *scope) error
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o controller.Options) error {
 	r.recorder = mgr.GetEventRecorder("gitbackedmachine-controller")
+	if r.Dial == nil {
+		r.Dial = DialCluster
+	}
+	if r.Clock == nil {
+		r.Clock = clock.RealClock{}
+	}
 	log := ctrl.LoggerFrom(ctx).WithValues("controller", "gitbackedmachine")
 	toMachines, err := util.ClusterToTypedObjectsMapper(mgr.GetClient(), &infrav1.GitBackedMachineList{}, mgr.GetScheme())
 	if err != nil {
@@ -126,7 +141,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		}
 		reterr = errors.Join(reterr, helper.Patch(ctx, infra, options...))
 	}()
-	phases := []phase{r.gatherHub, r.identify, r.provision}
+	phases := []phase{r.gatherHub, r.identify, r.provision, r.gatherNode}
 	if !infra.DeletionTimestamp.IsZero() {
 		phases = []phase{r.release}
 	}
@@ -135,7 +150,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 			return ctrl.Result{}, err
 		}
 	}
-	return ctrl.Result{}, nil
+	return ctrl.Result{RequeueAfter: s.again}, nil
 }
 
 // clusterOf returns the Cluster that a machine is a part of, nil when it is gone.

@@ -4,13 +4,17 @@
 package gitbackedmachine
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util/conditions"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -87,12 +91,21 @@ type world struct {
 	client.Client
 	t      *testing.T
 	events *events.FakeRecorder
+	// headless is the headless cluster; nil while it is out of reach.
+	headless kubernetes.Interface
+}
+
+func (w *world) dial(kubeconfig []byte) (kubernetes.Interface, error) {
+	if w.headless == nil || string(kubeconfig) != "the way" {
+		return nil, errors.New("out of reach")
+	}
+	return w.headless, nil
 }
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clusterv1.AddToScheme, heavenv1.AddToScheme, infrav1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, clusterv1.AddToScheme, heavenv1.AddToScheme, infrav1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +119,7 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 func (w *world) settle() *infrav1.GitBackedMachine {
 	w.t.Helper()
 	for range 4 {
-		if _, err := (&Reconciler{Client: w, recorder: w.events}).Reconcile(w.t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
+		if _, err := (&Reconciler{Client: w, recorder: w.events, Clock: clock.RealClock{}, Dial: w.dial}).Reconcile(w.t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -145,7 +145,8 @@ func TestWorkerOnARealAPIServer(t *testing.T) {
 	g.Eventually(why).WithTimeout(patience).Should(Equal(headlessconfig.ReasonDataSecretAvailable))
 	data := &corev1.Secret{ObjectMeta: meta("worker")}
 	g.Expect(read(data)()).To(Succeed())
-	g.Expect(boot.Status.DataSecretName).To(Equal(data.Name))
+	// Conditions are patched before the rest of a status.
+	g.Eventually(func() string { _ = read(boot)(); return boot.Status.DataSecretName }).WithTimeout(patience).Should(Equal(data.Name))
 	g.Expect(string(data.Data["value"])).To(HavePrefix("#cloud-config\n"))
 	g.Expect(string(data.Data["value"])).To(ContainSubstring("providerID: headless://default/worker"))
 
@@ -161,7 +162,7 @@ func TestWorkerOnARealAPIServer(t *testing.T) {
 		return metav1.Condition{}
 	}
 	g.Eventually(ready).WithTimeout(patience).Should(HaveField("Message", ContainSubstring("Secret default/worker (key value) on a machine that reaches 192.0.2.1:30443")))
-	g.Expect(computer.Status.Initialization.Provisioned).To(HaveValue(BeTrue()))
+	g.Eventually(func() *bool { _ = read(computer)(); return computer.Status.Initialization.Provisioned }).WithTimeout(patience).Should(HaveValue(BeTrue()))
 	g.Expect(computer.Spec.ProviderID).To(Equal("headless://default/worker"))
 	machine.Status.NodeRef = clusterv1.MachineNodeReference{Name: "worker"}
 	g.Expect(c.Status().Update(ctx, machine)).To(Succeed())

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,7 +125,7 @@ func hostAPIServer(t *testing.T) *rest.Config {
 		response, err := ready.Get(config.Host + "/readyz")
 		if err == nil {
 			_ = response.Body.Close()
-			if response.StatusCode == 200 {
+			if response.StatusCode == http.StatusOK {
 				break
 			}
 		}

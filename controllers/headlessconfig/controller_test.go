@@ -197,7 +197,6 @@ func TestWritesUserData(t *testing.T) {
 		"/etc/headless/pki/sa.key":                     "PRIVATE KEY",
 		"/etc/plain":                                   "0644 hello",
 		"/etc/secret":                                  "0600 psst",
-		"/etc/systemd/system/headless-kubernetes-service.service": "kubernetes-service up",
 	} {
 		if !strings.Contains(files[path], want) {
 			t.Errorf("%s does not say %q:\n%s", path, want, files[path])

@@ -142,7 +142,10 @@ func kubeletConfig(in *Input) ([]byte, error) {
 		"failSwapOn":               false,
 		"healthzBindAddress":       "127.0.0.1",
 		"resolvConf":               "@RESOLV_CONF@",
-		"staticPodPath":            "/etc/kubernetes/manifests",
+		// Asked for by the kubelet, approved for its own addresses, signed by the cluster's authority: so the front door
+		// knows whom it asks for logs.
+		"serverTLSBootstrap": true,
+		"staticPodPath":      "/etc/kubernetes/manifests",
 	}
 	if in.ProviderID != "" {
 		config["providerID"] = in.ProviderID

@@ -207,7 +207,8 @@ upstream: {url: "https://%[3]s:%[4]d", caFile: %[1]s/git-ca.crt, certFile: %[1]s
 		"--service-account-issuer="+issuer, "--service-account-key-file="+p.path("sa.pub"), "--service-account-signing-key-file="+p.path("sa.key"),
 		"--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 		"--endpoint-reconciler-type="+reconciler, "--allow-privileged=true",
-		"--kubelet-client-certificate="+p.path(name+"-admin.crt"), "--kubelet-client-key="+p.path(name+"-admin.key"))
+		"--kubelet-client-certificate="+p.path(name+"-admin.crt"), "--kubelet-client-key="+p.path(name+"-admin.key"),
+		"--kubelet-certificate-authority="+p.path("ca.crt"), "--kubelet-preferred-address-types=InternalIP")
 	eventually(p.t, "kube-apiserver of "+name, func() error {
 		_, err := p.kubectl(name, "get", "--raw", "/readyz")
 		return err
@@ -378,6 +379,21 @@ func TestMachineBecomesANode(t *testing.T) {
 		eventually(t, "the API by the Service default/kubernetes", func() error {
 			out, err := inside(t, f, node, "nsenter -t $(pgrep -f netexec | head -1) -n curl -sk -m 3 https://10.96.0.1/readyz")
 			if err == nil && out != "ok" {
+				err = errors.New(out)
+			}
+			return err
+		})
+	})
+	t.Run("logs come through the front door", func(t *testing.T) {
+		eventually(t, "kubectl logs", func() error {
+			// As the controller of GitBackedMachines does, which looks more closely.
+			if requests, err := p.kubectl("apiserver", "get", "certificatesigningrequests", "-o", "name"); err == nil && requests != "" {
+				if _, err = p.kubectl("apiserver", append([]string{"certificate", "approve"}, strings.Fields(requests)...)...); err != nil {
+					return err
+				}
+			}
+			out, err := p.kubectl("apiserver", "logs", "deployment/web")
+			if err == nil && !strings.Contains(out, "Started HTTP server") {
 				err = errors.New(out)
 			}
 			return err

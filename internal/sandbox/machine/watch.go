@@ -65,8 +65,19 @@ func (f *Fleet) Watch(ctx context.Context, host client.WithWatch, o WatchOptions
 	return nil
 }
 
+// machines is what a watcher needs of a Fleet.
+type machines interface {
+	// Get returns one machine, or ErrNotFound.
+	Get(name string) (Machine, error)
+	List() ([]Machine, error)
+	// Create makes and starts a machine, or starts the one that exists.
+	Create(ctx context.Context, s Spec) (Machine, error)
+	// Delete removes a machine; absence is success.
+	Delete(ctx context.Context, name string) error
+}
+
 type watcher struct {
-	fleet *Fleet
+	fleet machines
 	host  client.WithWatch
 	o     WatchOptions
 }
@@ -159,8 +170,13 @@ func (w *watcher) bring(ctx context.Context, gbm *infrav1.GitBackedMachine) erro
 	if name == "" {
 		return nil
 	}
-	if m, err := w.fleet.Get(name); err == nil && m.Running() {
-		return nil
+	if m, err := w.fleet.Get(name); err == nil {
+		if m.Owner != owner(gbm) {
+			return fmt.Errorf("machine %s of GitBackedMachine %s: one of that name exists for %q: delete it, or use another fleet", name, owner(gbm), m.Owner)
+		}
+		if m.Running() {
+			return nil
+		}
 	}
 	machine := &clusterv1.Machine{}
 	if err := w.host.Get(ctx, client.ObjectKey{Namespace: gbm.Namespace, Name: name}, machine); err != nil {
