@@ -31,7 +31,7 @@ func (h *Host) Down(ctx context.Context) error {
 		{"end what is left of the host's processes", "", func(ctx context.Context) error { return cgroup.Remove(ctx, h.Config.Name) }},
 		{"remove the network namespace", "", func(ctx context.Context) error { return network.Down(ctx, h.Config) }},
 		{"remove " + h.Config.StateDir, "", h.removeState},
-		{"look for leftovers", "", h.prove},
+		{"look for leftovers", "", func(ctx context.Context) error { return Prove(ctx, h.Config, h.Tell) }},
 	})
 }
 
@@ -86,13 +86,14 @@ func removeAll(ctx context.Context, c sandbox.Config) error {
 	return nil
 }
 
-// prove looks for everything that Down should have removed.
-func (h *Host) prove(ctx context.Context) error {
-	left := Leftovers(ctx, h.Config)
+// Prove looks for everything that should have been removed, and fails if any of
+// it is there.
+func Prove(ctx context.Context, c sandbox.Config, tell *narrate.Narrator) error {
+	left := Leftovers(ctx, c)
 	if len(left) > 0 {
-		return narrate.Mend(errors.New("left over: "+strings.Join(left, "; ")), "run `sandbox down` again; if they stay, remove them by hand")
+		return narrate.Mend(errors.New("left over: "+strings.Join(left, "; ")), "run it again; if they stay, remove them by hand")
 	}
-	h.Tell.Sayf("  nothing is left: no process, cgroup, namespace, interface, route, mount or directory of %s", h.Config.Name)
+	tell.Sayf("  nothing is left: no process, cgroup, namespace, interface, route, mount or directory of %s", c.Name)
 	return nil
 }
 

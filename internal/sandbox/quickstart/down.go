@@ -6,6 +6,7 @@ package quickstart
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/host"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/narrate"
@@ -26,6 +27,7 @@ func (s *Story) Down(ctx context.Context) error {
 		{"delete the sandbox machines", s.c.Log(host.MachinesSupervisor), func(ctx context.Context) error { return host.StopMachines(ctx, s.c) }},
 		{"remove the providers that the story installed", s.log("init"), s.uninstall},
 		{"remove the network of the machines and " + s.c.StateDir, "", func(ctx context.Context) error { return host.RemoveGuests(ctx, s.c) }},
+		{"look for leftovers", "", func(ctx context.Context) error { return host.Prove(ctx, s.c, s.tell) }},
 	})
 }
 
@@ -55,14 +57,32 @@ func (s *Story) deleteCluster(ctx context.Context) error {
 	return nil
 }
 
-// uninstall removes the providers, if the story installed them.
+// uninstall removes the providers, if the story installed them. It goes by their
+// label rather than by `clusterctl delete`: that leaves cluster-wide roles
+// behind, and cannot be repeated once the core provider is gone.
 func (s *Story) uninstall(ctx context.Context) error {
 	if !s.told.Installed {
 		s.tell.Sayf("  they were there before the story: they stay")
 		return nil
 	}
-	if _, err := s.clusterctl(ctx, s.log("init"), "delete", "--all", "--include-crd", "--include-namespace"); err != nil {
-		return narrate.Mend(err, "run it again")
+	out, err := s.host.Run(ctx, "get", "clusters.cluster.x-k8s.io", "--all-namespaces", "-o", "name")
+	if err == nil && strings.TrimSpace(out) != "" {
+		return narrate.Mend(fmt.Errorf("other clusters need the providers: %s", strings.Join(strings.Fields(out), ", ")),
+			"delete them first, and run it again")
+	}
+	selector := providerLabel + " in (" + strings.Join(providers, ",") + ")"
+	for _, kinds := range []string{
+		"validatingwebhookconfigurations,mutatingwebhookconfigurations", // nobody answers them once the managers go
+		"namespaces",
+		"customresourcedefinitions",
+		"clusterroles,clusterrolebindings",
+	} {
+		if _, err := s.host.Run(ctx, "delete", kinds, "--selector", selector, "--ignore-not-found", "--wait", "--timeout="+deletePatience); err != nil {
+			return narrate.Mend(fmt.Errorf("delete the providers' %s: %w", kinds, err), "run it again")
+		}
+	}
+	if _, err := s.host.Run(ctx, "delete", "customresourcedefinition", inventory, "--ignore-not-found", "--timeout="+deletePatience); err != nil {
+		return narrate.Mend(fmt.Errorf("delete clusterctl's inventory: %w", err), "run it again")
 	}
 	s.told.Installed = false
 	if s.told.CertManager {

@@ -7,92 +7,88 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/command"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/narrate"
 )
 
-const (
-	// graphLines is how much of the Git graph is shown.
-	graphLines = 40
-	// repositoryInVolume is where a hub's volume holds its repository.
-	repositoryInVolume = "repository"
-)
+// graphLines is how much of the Git graph is shown.
+const graphLines = 40
 
-// trusting is a Git configuration that reads repositories of other users: those
-// of the hub belong to its pod's. It must be a file: what is given on Git's
-// command line does not reach the process that it starts at the other end.
-const trusting = "[safe]\n\tdirectory = *\n"
-
-// git runs Git with a configuration of its own.
+// git runs Git without the machine's configuration, and without its proxies: the
+// hub is near.
 func (s *Story) git(ctx context.Context, args ...string) (string, error) {
-	file := s.c.Path("clusters", "gitconfig")
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return "", fmt.Errorf("create directory of clusters: %w", err)
-	}
-	if err := os.WriteFile(file, []byte(trusting), 0o600); err != nil {
-		return "", fmt.Errorf("write Git's configuration: %w", err)
-	}
-	o := command.Options{Env: append(os.Environ(), "GIT_CONFIG_GLOBAL="+file, "GIT_CONFIG_NOSYSTEM=1")}
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return strings.HasPrefix(name, "GIT_") || strings.HasSuffix(strings.ToLower(name), "_proxy")
+	})
+	o := command.Options{Env: append(env, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0")}
 	return command.RunWith(ctx, o, append([]string{"git"}, args...)...)
 }
 
-// fetchHistory clones the upstream from the hub's volume, or fetches what is new.
-// Only the sandbox's volumes can be reached without asking the hub.
+// fetchHistory clones the upstream from the hub, or fetches what is new, as
+// anybody with a certificate of the hub's authority can with stock Git.
 func (s *Story) fetchHistory(ctx context.Context) error {
-	if s.o.Host == Existing {
-		s.tell.Sayf("  the hub's volume is not on this machine: clone from the hub, with a client certificate of its authority")
-		return nil
-	}
-	source, err := s.hubRepository(ctx)
+	url, access, err := s.hubAccess(ctx)
 	if err != nil {
-		return err
+		return narrate.Mend(err, "kubectl --kubeconfig "+s.host.Kubeconfig+" --namespace "+s.o.Namespace+" describe automatedmerge "+s.o.Cluster)
 	}
-	if _, err := os.Stat(s.repository()); err != nil {
-		if _, err := s.git(ctx, "clone", "--quiet", "--mirror", source, s.repository()); err != nil {
-			return narrate.Mend(fmt.Errorf("clone the upstream: %w", err), "git fsck --strict in "+source)
-		}
-		return nil
+	if _, err := os.Stat(s.repository()); errors.Is(err, fs.ErrNotExist) {
+		_, err = s.git(ctx, append(access, "clone", "--quiet", "--mirror", url, s.repository())...)
+		return narrate.Mend(err, "the hub's log: kubectl --kubeconfig "+s.host.Kubeconfig+" --namespace "+s.o.Namespace+" logs deployment/"+s.o.Cluster+"-hub")
 	}
-	if _, err := s.git(ctx, "--git-dir", s.repository(), "fetch", "--quiet", "--prune", source, "+refs/*:refs/*"); err != nil {
-		return narrate.Mend(fmt.Errorf("fetch the upstream: %w", err), "git fsck --strict in "+source)
-	}
-	return nil
+	_, err = s.git(ctx, append(access, "--git-dir", s.repository(), "fetch", "--quiet", "--prune", url, "+refs/*:refs/*")...)
+	return narrate.Mend(err, "remove "+s.repository()+" and run again to clone anew")
 }
 
-// hubRepository is the repository on the hub's volume.
-func (s *Story) hubRepository(ctx context.Context) (string, error) {
+// hubAccess is the hub's URL, and the options by which Git shows it the
+// certificate of those who look after it: they read everything, and push nothing.
+func (s *Story) hubAccess(ctx context.Context) (url string, options []string, err error) {
 	hostClients, err := connect(s.host.Kubeconfig)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	pods, err := hostClients.typed.CoreV1().Pods(s.o.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: "cluster.x-k8s.io/cluster-name=" + s.o.Cluster + ",heaven.trishanku.org/component=hub",
-	})
+	merge, err := hostClients.dynamic.Resource(heavenv1.GroupVersion.WithResource("automatedmerges")).Namespace(s.o.Namespace).
+		Get(ctx, s.o.Cluster, metav1.GetOptions{})
 	if err != nil {
-		return "", fmt.Errorf("find the hub's pod: %w", err)
+		return "", nil, fmt.Errorf("find the hub: %w", err)
 	}
-	for i := range pods.Items {
-		for _, v := range pods.Items[i].Spec.Volumes {
-			if v.PersistentVolumeClaim == nil {
-				continue
-			}
-			claim, err := hostClients.typed.CoreV1().PersistentVolumeClaims(s.o.Namespace).Get(ctx, v.PersistentVolumeClaim.ClaimName, metav1.GetOptions{})
-			if err != nil {
-				return "", fmt.Errorf("read the hub's claim: %w", err)
-			}
-			dir := filepath.Join(s.c.Path("volumes"), claim.Spec.VolumeName, repositoryInVolume)
-			if _, err := os.Stat(dir); err == nil {
-				return dir, nil
-			}
+	hubHost, _, hostErr := unstructured.NestedString(merge.Object, "status", "endpoint", "external", "host")
+	hubPort, _, portErr := unstructured.NestedInt64(merge.Object, "status", "endpoint", "external", "port")
+	if err := errors.Join(hostErr, portErr); err != nil || hubHost == "" {
+		return "", nil, errors.Join(errors.New("the hub has no external endpoint"), err)
+	}
+	dir := s.c.Path("clusters", s.o.Cluster, "hub")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, fmt.Errorf("create directory for the hub's certificates: %w", err)
+	}
+	for _, f := range []struct{ option, secret, key string }{
+		{"http.sslCAInfo", s.o.Cluster + "-git-ca", "tls.crt"},
+		{"http.sslCert", s.o.Cluster + "-hub-certs", "hub-admin.crt"},
+		{"http.sslKey", s.o.Cluster + "-hub-certs", "hub-admin.key"},
+	} {
+		secret, err := hostClients.typed.CoreV1().Secrets(s.o.Namespace).Get(ctx, f.secret, metav1.GetOptions{})
+		if err != nil {
+			return "", nil, fmt.Errorf("read the hub's certificates: %w", err)
 		}
+		file := filepath.Join(dir, f.key)
+		if err := os.WriteFile(file, secret.Data[f.key], 0o600); err != nil {
+			return "", nil, fmt.Errorf("write the hub's certificates: %w", err)
+		}
+		options = append(options, "-c", f.option+"="+file)
 	}
-	return "", errors.New("the hub of " + s.o.Cluster + " has no volume with a repository")
+	return "https://" + net.JoinHostPort(hubHost, strconv.FormatInt(hubPort, 10)) + "/repo.git", options, nil
 }
 
 // graph is the history as a picture, newest first.

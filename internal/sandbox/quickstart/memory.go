@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/host"
 )
 
@@ -22,7 +23,7 @@ type resident struct {
 
 // residents finds the gitcds of this host, of its pods and of its machines.
 // Others may run on this machine; they are none of the story's.
-func residents(name string) []resident {
+func residents(c sandbox.Config) []resident {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil // the pattern is constant and good
@@ -45,7 +46,7 @@ func residents(name string) []resident {
 		if err != nil {
 			continue
 		}
-		if where := whose(name, string(groups), string(environ)); where != "" {
+		if where := whose(c, string(groups), string(environ)); where != "" {
 			found = append(found, resident{Where: where, Bytes: host.Resident(pid)})
 		}
 	}
@@ -58,7 +59,7 @@ const machinePrefix = "headless-m-"
 
 // whose tells by its cgroup and its environment what a process belongs to; empty
 // if it is nothing of the host's.
-func whose(name, groups, environ string) string {
+func whose(c sandbox.Config, groups, environ string) string {
 	for line := range strings.Lines(groups) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(parts) < 3 {
@@ -67,15 +68,21 @@ func whose(name, groups, environ string) string {
 		top, below, _ := strings.Cut(strings.TrimPrefix(parts[2], "/"), "/")
 		machine, isMachine := strings.CutPrefix(top, machinePrefix)
 		switch {
-		case isMachine:
+		case isMachine && isOurs(c, machine):
 			return "machine " + machine
-		case top == name && strings.HasPrefix(below, "kubepods"):
+		case top == c.Name && strings.HasPrefix(below, "kubepods"):
 			return "pod " + hostname(environ)
-		case top == name:
+		case top == c.Name:
 			return "the host's own store"
 		}
 	}
 	return ""
+}
+
+// isOurs tells the machines of this configuration from those of others.
+func isOurs(c sandbox.Config, machine string) bool {
+	_, err := os.Stat(c.Path("machines", machine))
+	return err == nil
 }
 
 // hostname reads a pod's name out of a process's environment.

@@ -26,6 +26,9 @@ import (
 // providers are what clusterctl's inventory must name.
 var providers = []string{"cluster-api", "bootstrap-headless", "control-plane-headless", "infrastructure-gitbacked"}
 
+// inventory is the kind in which clusterctl writes down what it installed.
+const inventory = "providers.clusterctl.cluster.x-k8s.io"
+
 // providerLabel is on everything that clusterctl installs.
 const providerLabel = "cluster.x-k8s.io/provider"
 
@@ -139,7 +142,7 @@ func (s *Story) release(ctx context.Context) error {
 
 // installed looks whether clusterctl's inventory names all providers.
 func (s *Story) installed(ctx context.Context) bool {
-	out, err := s.host.Run(ctx, "get", "providers.clusterctl.cluster.x-k8s.io", "--all-namespaces", "-o", "jsonpath={.items[*].metadata.name}")
+	out, err := s.host.Run(ctx, "get", inventory, "--all-namespaces", "-o", "jsonpath={.items[*].metadata.name}")
 	if err != nil {
 		return false // before the first init there is not even the kind
 	}
@@ -168,7 +171,7 @@ func (s *Story) install(ctx context.Context) error {
 
 // namespaceOf is where clusterctl put a provider.
 func (s *Story) namespaceOf(ctx context.Context, provider string) (string, error) {
-	out, err := s.host.Run(ctx, "get", "providers.clusterctl.cluster.x-k8s.io", "--all-namespaces",
+	out, err := s.host.Run(ctx, "get", inventory, "--all-namespaces",
 		"-o", fmt.Sprintf(`jsonpath={.items[?(@.metadata.name==%q)].metadata.namespace}`, provider))
 	if err != nil {
 		return "", fmt.Errorf("find provider %s: %w", provider, err)

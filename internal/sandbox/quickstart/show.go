@@ -23,12 +23,10 @@ func (s *Story) show(ctx context.Context) error {
 		return fmt.Errorf("list pods: %w", err)
 	}
 	s.tell.Block("kubectl get nodes,pods (of "+s.o.Cluster+")", pods)
-	if s.o.Host == Sandbox {
-		if err := s.showHistory(ctx); err != nil {
-			return err
-		}
+	if err := s.showHistory(ctx); err != nil {
+		return err
 	}
-	s.told.Gitcd = residents(s.c.Name)
+	s.told.Gitcd = residents(s.c)
 	return nil
 }
 
@@ -103,16 +101,17 @@ func (s *Story) barTable() string {
 }
 
 func (s *Story) nextLines() string {
-	lines := []string{
+	down, flags := "make quickstart-down", ""
+	if s.o.Host == Existing {
+		down = "make quickstart-down HOST=existing"
+		flags = fmt.Sprintf(" --name %s --state-dir %s --network %s", s.c.Name, s.c.StateDir, s.c.Network)
+	}
+	return strings.Join([]string{
 		"export KUBECONFIG=" + s.clusterKubeconfig() + "   # of " + s.o.Cluster,
 		"export KUBECONFIG=" + s.host.Kubeconfig + "   # of the host",
 		"curl " + s.told.URL,
-	}
-	if s.o.Host == Sandbox {
-		lines = append(lines, "git --git-dir "+s.repository()+" log -p main -- registry/deployments   # as of this story; run it again to fetch")
-	}
-	lines = append(lines,
-		s.c.Bin("sandbox")+" machine list   # the workers",
-		"make quickstart-down   # removes all of it")
-	return strings.Join(lines, "\n")
+		"git --git-dir " + s.repository() + " log -p main -- registry/deployments   # as of now; the quick start fetches what is new",
+		s.c.Bin("sandbox") + " machine list" + flags + "   # the workers",
+		down + "   # removes all of it",
+	}, "\n")
 }

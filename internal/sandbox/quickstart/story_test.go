@@ -5,6 +5,7 @@ package quickstart
 
 import (
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -96,15 +97,20 @@ func TestAnExistingHostNeedsAKubeconfig(t *testing.T) {
 }
 
 func TestAProcessIsKnownByItsCgroup(t *testing.T) {
+	c := sandbox.Config{Name: "headless-host", StateDir: t.TempDir()}
+	if err := os.MkdirAll(c.Path("machines", "w1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for groups, want := range map[string]string{
 		"8:pids:/headless-host/system\n":                              "the host's own store",
 		"8:pids:/headless-host/kubepods/burstable/pod1/2\n":           "pod blue-hub-1",
 		"2:cpu:/\n8:pids:/headless-m-w1/system.slice/gitcd.service\n": "machine w1",
 		"0::/headless-host/kubepods/besteffort/pod3/4\n":              "pod blue-hub-1",
-		"8:pids:/\n":                    "",
-		"8:pids:/another-host/system\n": "",
+		"8:pids:/\n": "",
+		"8:pids:/headless-m-others/system.slice/gitcd.service\n": "",
+		"8:pids:/another-host/system\n":                          "",
 	} {
-		if got := whose("headless-host", groups, "PATH=/bin\x00HOSTNAME=blue-hub-1\x00"); got != want {
+		if got := whose(c, groups, "PATH=/bin\x00HOSTNAME=blue-hub-1\x00"); got != want {
 			t.Errorf("whose(%q) = %q, want %q", groups, got, want)
 		}
 	}
