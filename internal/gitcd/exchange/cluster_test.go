@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -108,7 +109,7 @@ func (h *theHub) kill() {
 		h.t.Error(err)
 	}
 	h.server.CloseClientConnections() // from here on nobody hears an answer
-	disk := h.disk.CrashClone(vfs.DropUnsynced, nil)
+	disk := h.disk.CrashClone(vfs.Tear, rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)))
 	h.halt()
 	h.disk = disk
 }
@@ -172,6 +173,8 @@ type heaven struct {
 	link   *link
 	disk   *vfs.Mem
 	tune   func(*exchange.Options)
+	// upstream is what to use in place of the hub.
+	upstream *exchange.Remote
 
 	taken    exchange.Taken
 	journal  *journal.Journal
@@ -186,7 +189,12 @@ func newHeaven(tb testing.TB, h *theHub, name, holder string) *heaven {
 	return &heaven{t: tb, name: name, holder: holder, hub: h, link: newLink(name), disk: &vfs.Mem{}}
 }
 
-func (v *heaven) remote() *exchange.Remote { return exchange.NewHubRemote(v.hub.url, v.link.client()) }
+func (v *heaven) remote() *exchange.Remote {
+	if v.upstream != nil {
+		return v.upstream
+	}
+	return exchange.NewHubRemote(v.hub.url, v.link.client())
+}
 
 func (v *heaven) storeOptions(epoch int64) mvcc.Options {
 	return mvcc.Options{
@@ -275,7 +283,7 @@ func (v *heaven) close() {
 func (v *heaven) kill() {
 	v.t.Helper()
 	v.link.sever() // from here on nobody hears a request
-	disk := v.disk.CrashClone(vfs.DropUnsynced, nil)
+	disk := v.disk.CrashClone(vfs.Tear, rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)))
 	v.stop()
 	if err := <-v.ended; err != nil {
 		v.t.Errorf("%s: %v", v.name, err)

@@ -48,7 +48,7 @@ func Missing(ctx context.Context, store Objects, wants, haves []gitobj.ID) ([]It
 	walk.leave = func(kind gitobj.Kind, id, base gitobj.ID) {
 		items = append(items, Item{Kind: kind, ID: id, Base: base})
 	}
-	for _, n := range slices.Backward(fresh) {
+	for _, n := range fresh {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -119,7 +119,7 @@ func (a *ancestry) enqueue(n *node) {
 	heap.Push(&a.queue, n)
 }
 
-// fresh returns the commits that the wants reach and the haves do not, younger first.
+// fresh returns the commits that the wants reach and the haves do not, parents first.
 func (a *ancestry) fresh(ctx context.Context) ([]*node, error) {
 	var out []*node
 	for a.live > 0 {
@@ -141,13 +141,37 @@ func (a *ancestry) fresh(ctx context.Context) ([]*node, error) {
 			}
 		}
 	}
-	kept := out[:0]
-	for _, n := range out {
-		if !n.known {
-			kept = append(kept, n)
+	return a.parentsFirst(out), nil
+}
+
+// parentsFirst orders the commits that turned out not to be known. Dates do
+// not: they may be equal, and clocks may be wrong.
+func (a *ancestry) parentsFirst(fresh []*node) []*node {
+	out := make([]*node, 0, len(fresh))
+	listed := make(map[gitobj.ID]bool, len(fresh)) // false: its parents are being listed
+	var stack []*node
+	for _, n := range slices.Backward(fresh) {
+		stack = append(stack, n)
+		for len(stack) > 0 {
+			n := stack[len(stack)-1]
+			done, met := listed[n.id]
+			if n.known || met {
+				stack = stack[:len(stack)-1]
+				if met && !done {
+					listed[n.id] = true
+					out = append(out, n)
+				}
+				continue
+			}
+			listed[n.id] = false
+			for _, p := range n.commit.Parents {
+				if parent := a.nodes[p]; parent != nil {
+					stack = append(stack, parent)
+				}
+			}
 		}
 	}
-	return kept, nil
+	return out
 }
 
 func (a *ancestry) commit(id gitobj.ID) (gitobj.Commit, error) {

@@ -59,8 +59,9 @@ func (w *treeWalk) object(where string, mode uint32, id gitobj.ID, bases []gitob
 	}
 	w.seen[id] = struct{}{}
 	var base gitobj.ID
-	if len(bases) > 0 {
-		base = bases[0]
+	for _, b := range slices.Backward(bases) { // commits come after their parents: what these hold is there, or was visited
+		w.seen[b] = struct{}{}
+		base = b
 	}
 	kind := gitobj.KindBlob
 	if mode == gitobj.ModeDir {
