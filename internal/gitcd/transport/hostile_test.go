@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -83,9 +84,7 @@ func post(tb testing.TB, url, service string, header http.Header, body []byte) (
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	if req.Header.Get("Content-Type") == "" {
 		req.Header.Set("Content-Type", "application/x-"+service+"-request")
 	}
