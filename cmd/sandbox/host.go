@@ -30,6 +30,11 @@ It can be repeated: what runs and has not changed is left alone.`,
 			if err := needRoot(); err != nil {
 				return err
 			}
+			release, err := host.Lock(cmd.Context(), f.config)
+			if err != nil {
+				return err
+			}
+			defer release()
 			h := f.host(cmd)
 			if err := h.Up(cmd.Context()); err != nil {
 				return err
@@ -56,6 +61,11 @@ Images and binaries belong to the checkout and stay.`,
 			if err := needRoot(); err != nil {
 				return err
 			}
+			release, err := host.Lock(cmd.Context(), f.config)
+			if err != nil {
+				return err
+			}
+			defer release()
 			h := f.host(cmd)
 			if err := h.Down(cmd.Context()); err != nil {
 				return err

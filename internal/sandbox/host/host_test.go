@@ -5,6 +5,7 @@ package host
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -154,4 +155,27 @@ func TestRemovingCanBeRepeated(t *testing.T) {
 	if _, err := os.Stat(c.StateDir); err == nil {
 		t.Error("the state directory is still there")
 	}
+}
+
+func TestOneCommandAtATime(t *testing.T) {
+	c := sandbox.Config{StateDir: t.TempDir()}
+	release, err := Lock(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(t.Context(), c); !errors.Is(err, ErrBusy) {
+		t.Errorf("a second command gets %v, want ErrBusy", err)
+	}
+	other, err := Lock(t.Context(), sandbox.Config{StateDir: t.TempDir()})
+	if err != nil {
+		t.Errorf("another host is locked too: %v", err)
+	} else {
+		other()
+	}
+	release()
+	again, err := Lock(t.Context(), c)
+	if err != nil {
+		t.Fatalf("the lock is not released: %v", err)
+	}
+	again()
 }

@@ -19,6 +19,11 @@ const deletePatience = "120s"
 // Down removes what the story made: in the sandbox the whole host, elsewhere the
 // cluster and what the story installed.
 func (s *Story) Down(ctx context.Context) error {
+	release, err := host.Lock(ctx, s.c)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if s.o.Host == Sandbox {
 		return s.downSandbox(ctx)
 	}

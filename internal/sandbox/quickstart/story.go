@@ -127,10 +127,15 @@ func (s *Story) take(ctx context.Context, chapters []chapter) error {
 
 // Tell tells the whole story.
 func (s *Story) Tell(ctx context.Context) error {
+	release, err := host.Lock(ctx, s.c)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := s.bringHost(ctx); err != nil {
 		return err
 	}
-	err := s.take(ctx, []chapter{
+	err = s.take(ctx, []chapter{
 		{"write the clusterctl repository and its configuration", s.log("release"), s.release},
 		{"clusterctl init --core cluster-api --control-plane headless --bootstrap headless --infrastructure gitbacked", s.log("init"), s.install},
 		{"wait for the providers", s.log("init"), s.awaitProviders},
