@@ -19,16 +19,25 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
 
 // Name is the provisioner that the storage class names.
 const Name = "sandbox.trishanku.org/host-path"
+
+// A claim that somebody else has just changed is tried again at once: the
+// library's own first pause, 15 s, is longer than a whole control plane takes.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 10 * time.Second
+)
 
 // HostPath provisions directories below Root on Node.
 type HostPath struct {
@@ -51,7 +60,11 @@ func Run(ctx context.Context, kubeconfig string, p *HostPath) error {
 	if err := os.MkdirAll(p.Root, 0o755); err != nil { //nolint:gosec // pods of any user mount what lies below
 		return fmt.Errorf("create directory of volumes: %w", err)
 	}
-	controller.NewProvisionController(ctx, client, Name, p, controller.LeaderElection(false)).Run(ctx)
+	controller.NewProvisionController(ctx, client, Name, p,
+		controller.LeaderElection(false),
+		controller.RateLimiter(workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)),
+		controller.FailedProvisionThreshold(0), controller.FailedDeleteThreshold(0), // it does not give up
+	).Run(ctx)
 	return nil
 }
 
