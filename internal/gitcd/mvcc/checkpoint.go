@@ -241,7 +241,7 @@ func (t *checkpointTask) reach(c *committer, b *batch) error {
 		t.p.dirty = append(t.p.dirty, dirtyEntry{key: key, dirtyKey: d})
 	}
 	slices.SortFunc(t.p.dirty, func(a, b dirtyEntry) int { return compareKeys(a.key, b.key) })
-	t.p.window, _ = t.store.hub.held()
+	t.p.window = t.store.hub.held()
 	upTo := b.seq
 	t.store.running.Go(func() { t.finish(t.store.save(&t.p, upTo)) })
 	return nil

@@ -64,11 +64,11 @@ func (h *watchHub) fail(err error) {
 	}
 }
 
-// held returns the events that the window holds, and the revision they end at.
-func (h *watchHub) held() (window, int64) {
+// held returns the events that the window holds.
+func (h *watchHub) held() window {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.mu.window, h.mu.rev
+	return h.mu.window
 }
 
 // WatchID names a watch on its stream.

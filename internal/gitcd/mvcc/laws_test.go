@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -325,7 +326,7 @@ func follow(t *testing.T, s *mvcc.Store, slow, keys, rounds int, compactions *at
 				if len(ev.KV.Key) == 2 && n != count[ev.KV.Key]+1 {
 					t.Errorf("%s is %d after %d", ev.KV.Key, n, count[ev.KV.Key])
 				}
-				if (ev.Prev == nil) != (ev.KV.Version == 1) {
+				if (ev.Prev == nil) != (ev.KV.Version == 1) && ev.KV.ModRevision > s.CompactRevision() {
 					t.Errorf("%s version %d has previous state %v", ev.KV.Key, ev.KV.Version, ev.Prev)
 				}
 				if n%7 == 0 && len(ev.KV.Key) == 2 && r.Events[len(r.Events)-1].KV.ModRevision == ev.KV.ModRevision && r.Events[len(r.Events)-1].KV.Key == ev.KV.Key {
@@ -338,6 +339,32 @@ func follow(t *testing.T, s *mvcc.Store, slow, keys, rounds int, compactions *at
 			}
 		}
 		w.Close()
+	}
+}
+
+// TestM4Whole catches up with a large history: in parts, but no revision in two.
+func TestM4Whole(t *testing.T) {
+	s := open(t, &mvcc.MemLog{}, mvcc.Options{})
+	var large mvcc.Txn
+	for i := range 100 {
+		large.Then = append(large.Then, mvcc.Op{Put: &mvcc.Put{Key: fmt.Sprintf("/large/%02d", i), Value: make([]byte, 20<<10)}})
+	}
+	do(t, s, put("/a", "1"), large, put("/a", "2"))
+	for range 2500 {
+		do(t, s, put("/b", "1"))
+	}
+	w := watch(t, s, mvcc.WatchRequest{Key: "/", End: "0", Start: 1})
+	var parts []int
+	for last := int64(1); last < s.Revision(); {
+		r := next(t, w)
+		first, end := r.Events[0].KV.ModRevision, r.Events[len(r.Events)-1].KV.ModRevision
+		if first != last+1 || r.Revision != end {
+			t.Fatalf("a response from %d to %d, said to be up to %d, follows %d", first, end, r.Revision, last)
+		}
+		parts, last = append(parts, len(r.Events)), end
+	}
+	if want := []int{101, 1000, 1000, 501}; !slices.Equal(parts, want) {
+		t.Errorf("responses of %d events, want %d", parts, want)
 	}
 }
 
@@ -382,57 +409,5 @@ func TestM5Compaction(t *testing.T) {
 				t.Errorf("watch from a negative revision: %+v", r)
 			}
 		})
-	}
-}
-
-// TestM8SlowIsAlone has a watcher that never reads and a sync that hangs while others read.
-func TestM8SlowIsAlone(t *testing.T) {
-	g := &gate{Log: &mvcc.MemLog{}}
-	s := open(t, g, mvcc.Options{})
-	for range 10 {
-		watch(t, s, mvcc.WatchRequest{Key: "/", End: "0"})
-	}
-	for i := range 2000 {
-		do(t, s, put("/a", strconv.Itoa(i)))
-	}
-	release := g.hold()
-	defer release()
-	go func() { _, _ = s.Txn(context.Background(), put("/a", "held")) }()
-	if have := get(t, s, "/a", 0); have != "1999" {
-		t.Errorf("read %q", have)
-	}
-}
-
-// TestM9FailedIsFinal breaks the log: what was there can be read, nothing else is promised.
-func TestM9FailedIsFinal(t *testing.T) {
-	log := &mvcc.MemLog{}
-	s := open(t, log, mvcc.Options{})
-	do(t, s, put("/a", "1"))
-	w := watch(t, s, mvcc.WatchRequest{Key: "/a"})
-	broken := errors.New("input/output error")
-	log.Fail(broken)
-	for range 2 {
-		if _, err := s.Txn(t.Context(), put("/a", "2")); !errors.Is(err, mvcc.ErrFailed) || !errors.Is(err, broken) {
-			t.Errorf("put on a broken log: %v", err)
-		}
-		log.Fail(nil)
-	}
-	if err := s.Healthy(); !errors.Is(err, mvcc.ErrFailed) {
-		t.Errorf("healthy: %v", err)
-	}
-	if have := get(t, s, "/a", 0); have != "1" {
-		t.Errorf("read %q", have)
-	}
-	if _, err := w.Next(t.Context()); !errors.Is(err, mvcc.ErrFailed) {
-		t.Errorf("watch on a broken log: %v", err)
-	}
-	if _, err := s.Flush(t.Context()); !errors.Is(err, mvcc.ErrFailed) {
-		t.Errorf("flush: %v", err)
-	}
-	if _, err := s.Grant(t.Context(), 0, 10); !errors.Is(err, mvcc.ErrFailed) {
-		t.Errorf("grant: %v", err)
-	}
-	if err := s.Close(t.Context()); err != nil {
-		t.Errorf("close: %v", err)
 	}
 }

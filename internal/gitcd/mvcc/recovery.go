@@ -98,10 +98,14 @@ func (r *recovery) record(record []byte) error {
 		return d.end()
 	case recordSession:
 		s := d.session()
-		if d.err == nil {
-			r.session(s)
+		if err := d.end(); err != nil {
+			return err
 		}
-		return d.end()
+		if s.number != r.state.number+1 {
+			return fmt.Errorf("session %d follows batch %d: %w", s.number, r.state.number, ErrBadRecord)
+		}
+		r.session(s)
+		return nil
 	default:
 		d.fail("kind " + strconv.Itoa(int(kind)) + " is unknown; read it with the version of gitcd that wrote it")
 		return d.err
@@ -109,9 +113,6 @@ func (r *recovery) record(record []byte) error {
 }
 
 func (r *recovery) batch(b batchRecord) error {
-	if b.number <= r.state.number {
-		return nil // the checkpoint has it
-	}
 	if b.number != r.state.number+1 {
 		return fmt.Errorf("batch %d follows batch %d: %w", b.number, r.state.number, ErrBadRecord)
 	}
@@ -164,9 +165,6 @@ func (b *batch) number() uint64 {
 }
 
 func (r *recovery) session(s session) {
-	if s.number <= r.state.number {
-		return
-	}
 	r.state.number, r.state.time, r.state.session = s.number, max(r.state.time, s.time), s
 	r.uncommitted = append(r.uncommitted, &batch{session: &s})
 }

@@ -1,0 +1,146 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mvcc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	testclock "k8s.io/utils/clock/testing"
+)
+
+func openInside(t *testing.T, o Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), &MemLog{}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	return s
+}
+
+func putInside(t *testing.T, s *Store, key, value string) {
+	t.Helper()
+	if _, err := s.Txn(t.Context(), Txn{Then: []Op{{Put: &Put{Key: key, Value: []byte(value)}}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestM3Handover looks at the hub at the moment when a revision becomes readable.
+func TestM3Handover(t *testing.T) {
+	h := &watchHub{}
+	times := 0
+	h.publish([]event{{key: "/a", after: &version{mod: 2}}}, 2, 0, func() {
+		times++
+		if h.mu.rev != 2 || h.mu.next != 1 || h.mu.TryLock() {
+			t.Errorf("readable while the hub is at revision %d, with %d events", h.mu.rev, h.mu.next)
+		}
+	})
+	if times != 1 {
+		t.Errorf("made readable %d times", times)
+	}
+}
+
+// TestM5Overtaken has a compaction overtake a read: the read fails rather than miss something.
+func TestM5Overtaken(t *testing.T) {
+	s := openInside(t, Options{})
+	for i := range 5 {
+		putInside(t, s, "/a", fmt.Sprint(i))
+	}
+	begun := *s.current.Load()
+	if _, err := s.Compact(t.Context(), 5, true); err != nil {
+		t.Fatal(err)
+	}
+	if keys, _, err := s.collect(t.Context(), begun, RangeRequest{Key: "/a", Revision: 3}); !errors.Is(err, ErrCompacted) {
+		t.Errorf("a read that was overtaken: %v, %v", keys, err)
+	}
+	if keys, _, err := s.collect(t.Context(), begun, RangeRequest{Key: "/a", Revision: 5}); err != nil || len(keys) != 1 {
+		t.Errorf("a read at the compacted revision: %v, %v", keys, err)
+	}
+}
+
+// TestTrim frees what a compaction makes unreachable.
+func TestTrim(t *testing.T) {
+	s := openInside(t, Options{})
+	for i := range 1000 {
+		key := fmt.Sprintf("/%d", i)
+		putInside(t, s, key, "1")
+		putInside(t, s, "/a", "1")
+		if _, err := s.Txn(t.Context(), Txn{Then: []Op{{Delete: &Delete{Key: key}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Compact(t.Context(), s.Revision(), true); err != nil {
+		t.Fatal(err)
+	}
+	putInside(t, s, "/a", "2")
+	v := s.current.Load()
+	if n := v.dead.Len(); n != 0 {
+		t.Errorf("%d deleted keys are kept", n)
+	}
+	depth := 0
+	for ver := v.get("/a"); ver != nil; ver = ver.prev.Load() {
+		depth++
+	}
+	held := s.hub.held()
+	if depth != 2 || len(held.chunks) > 1 {
+		t.Errorf("%d states and %d chunks of events are kept", depth, len(held.chunks))
+	}
+}
+
+// TestValueBudget keeps few values in memory, and reads the others again.
+func TestValueBudget(t *testing.T) {
+	const budget = 64 << 10
+	s := openInside(t, Options{ValueBudget: budget})
+	for i := range 1000 {
+		putInside(t, s, fmt.Sprintf("/%03d", i), fmt.Sprintf(`{"n":%d,"pad":"%01000d"}`, i, 0))
+	}
+	for range 2 {
+		r, err := s.Range(t.Context(), RangeRequest{Key: "/", End: "0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, kv := range r.KVs {
+			if want := fmt.Sprintf(`{"n":%d,"pad":"%01000d"}`, i, 0); string(kv.Value) != want {
+				t.Fatalf("%s is %.20s, want %.20s", kv.Key, kv.Value, want)
+			}
+		}
+		held := 0
+		s.current.Load().live.Scan(func(it item) bool {
+			if in := it.head.value.Load(); in != nil {
+				held += len(in.bytes)
+			}
+			return true
+		})
+		if held > budget || held < budget/4 {
+			t.Errorf("%d bytes of values are held, the budget is %d", held, budget)
+		}
+	}
+}
+
+// TestExpiredStaysSo keeps a lease alive between its expiry and its revocation.
+func TestExpiredStaysSo(t *testing.T) {
+	clk := testclock.NewFakeClock(time.Unix(1_700_000_000, 0))
+	l := newLeases(clk)
+	l.grant(1, 10)
+	l.grant(2, 10)
+	clk.Step(9 * time.Second)
+	if _, err := l.keepAlive(2); err != nil {
+		t.Error(err)
+	}
+	clk.Step(time.Second)
+	if _, err := l.keepAlive(1); !errors.Is(err, ErrLeaseNotFound) {
+		t.Errorf("kept alive after its time: %v", err)
+	}
+	ids, next := l.expired(clk.Now())
+	if len(ids) != 1 || ids[0] != 1 {
+		t.Errorf("expired: %v", ids)
+	}
+	if want := clk.Now().Add(9 * time.Second); !next.Equal(want) {
+		t.Errorf("the next expires at %s, want %s", next, want)
+	}
+}
