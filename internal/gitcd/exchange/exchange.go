@@ -19,6 +19,7 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
 )
 
 // The refs of an exchange.
@@ -127,6 +128,7 @@ type Exchange struct {
 	awaited  gitobj.ID // what was pushed and not seen in main
 	until    time.Time // how long to await it
 	lazy     time.Time // since when lazy changes wait; zero if none do
+	urgent   bool      // the head tells of conflicts, which do not wait
 	retry    time.Time // no call before; zero if the link is good
 	pause    *pause
 	released bool // the hold is over
@@ -142,7 +144,7 @@ type status struct {
 
 // New returns an exchange between a store, whose objects are in repo, and its upstream.
 func New(store Store, repo Repository, up Upstream, o Options) *Exchange {
-	x := &Exchange{store: store, repo: repo, up: up, o: o.withDefaults(), ref: heads + o.Branch, news: newNews(), history: merge.NewHistory(repo)}
+	x := &Exchange{store: store, repo: repo, up: up, o: o.withDefaults(), ref: heads + o.Branch, news: newNews(), history: merge.NewHistory(transport.NewRecent(repo, walkMemory))}
 	x.pause = x.o.pauses()
 	x.status.s = Status{Branch: o.Branch, Epoch: o.Epoch, Holder: o.Holder}
 	return x

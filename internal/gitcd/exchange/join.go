@@ -81,6 +81,7 @@ func (x *Exchange) tryJoin(ctx context.Context, theirs gitobj.ID) (done bool, er
 	} else if err != nil {
 		return false, err
 	}
+	x.urgent = x.urgent || len(m.Conflicts) > 0
 	x.note(func(s *Status) {
 		s.Merges++
 		s.Conflicts += int64(len(m.Conflicts))

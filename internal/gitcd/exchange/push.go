@@ -54,7 +54,7 @@ func (x *Exchange) waits(ctx context.Context, head gitobj.ID, now time.Time) (bo
 	if err != nil {
 		return false, err
 	}
-	if !lazy {
+	if !lazy || x.urgent {
 		x.lazy = time.Time{}
 		return false, nil
 	}
@@ -136,7 +136,7 @@ func (x *Exchange) handIn(ctx context.Context, head gitobj.ID) error {
 		return fmt.Errorf("%w; check the network and the certificates, writes go on meanwhile", err)
 	}
 	now := x.o.Clock.Now()
-	x.own, x.awaited, x.until = head, head, now.Add(x.o.Await)
+	x.own, x.awaited, x.until, x.urgent = head, head, now.Add(x.o.Await), false
 	x.note(func(s *Status) {
 		s.Pushed, s.LastPush = head.String(), &now
 		s.Unpushed, s.UnpushedSince = false, nil
@@ -145,15 +145,19 @@ func (x *Exchange) handIn(ctx context.Context, head gitobj.ID) error {
 	return nil
 }
 
+// walkMemory is how much of the repository a push, and the merger, remember.
+const walkMemory = 4 << 20
+
 // send pushes one ref with the objects that the haves do not hold.
 func (x *Exchange) send(ctx context.Context, c transport.Command, haves ...gitobj.ID) error {
-	items, err := transport.Missing(ctx, x.repo, []gitobj.ID{c.New}, haves)
+	store := transport.NewRecent(x.repo, walkMemory)
+	items, err := transport.Missing(ctx, store, []gitobj.ID{c.New}, haves)
 	if err != nil {
 		return fmt.Errorf("list what to push: %w", err)
 	}
 	call, cancel := x.within(ctx, x.o.Timeout)
 	defer cancel()
-	if err := x.up.Push(call, x.repo, []transport.Command{c}, items); err != nil {
+	if err := x.up.Push(call, store, []transport.Command{c}, items); err != nil {
 		return fmt.Errorf("push %s: %w", c.Name, reason(call, err))
 	}
 	return nil

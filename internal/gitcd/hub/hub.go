@@ -95,9 +95,25 @@ type Hub struct {
 	merged   mergeState
 }
 
-// view is what a pass sees. It outlives the pass in what the merger and the
-// editor remember.
-type view struct{ transport.Objects }
+// viewMemory is how much of the repository the merge loop remembers.
+const viewMemory = 8 << 20
+
+// view is what a pass sees: what it makes, over the repository. It outlives
+// the pass in what the merger and the editor remember.
+type view struct {
+	repo *transport.Recent
+	fold *fold
+}
+
+// Get reads what the pass made, or the repository.
+func (v *view) Get(id gitobj.ID) (gitobj.Kind, []byte, error) {
+	if v.fold != nil {
+		if o, ok := v.fold.made[id]; ok {
+			return o.Kind, o.Data, nil
+		}
+	}
+	return v.repo.Get(id)
+}
 
 // branchState is what only the hub's own memory knows of a branch.
 type branchState struct {
@@ -122,7 +138,7 @@ func New(repo Repository, o Options) *Hub {
 		stopping: make(chan struct{}),
 		pending:  map[string]struct{}{},
 		branches: map[string]branchState{},
-		view:     &view{repo},
+		view:     &view{repo: transport.NewRecent(repo, viewMemory)},
 	}
 	h.history, h.editor = merge.NewHistory(h.view), treeedit.New(h.view, gitobj.Zero)
 	refs := repo.Refs("refs/")

@@ -39,7 +39,7 @@ func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) er
 		f.main = head
 		return nil
 	}
-	h.view.Objects = f
+	h.view.fold = f
 	m, err := h.history.Merge(ctx, f.main, head, policy(branch))
 	if err != nil {
 		return fmt.Errorf("merge %s into main: %w", branch, err)

@@ -57,7 +57,7 @@ func (h *Hub) pass(ctx context.Context) (again bool, err error) {
 		return false, nil
 	}
 	was, _ := h.repo.Ref(Main)
-	f := &fold{store: h.repo, made: map[gitobj.ID]transport.Object{}, main: was, records: records}
+	f := &fold{store: h.view.repo, made: map[gitobj.ID]transport.Object{}, main: was, records: records}
 	failed := map[string]error{}
 	for _, name := range names {
 		head, ok := h.repo.Ref(name)

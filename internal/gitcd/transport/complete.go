@@ -164,6 +164,9 @@ func (a arrival) check(where string, kind gitobj.Kind, id gitobj.ID) (bool, erro
 	if err != nil {
 		return false, fmt.Errorf("read tree of /%s: %w", where, err)
 	}
+	if tree.Size() != len(o.Data) {
+		return false, fmt.Errorf("/%s: a mode is padded with zeros: %w", where, ErrUnsafe)
+	}
 	for _, e := range tree {
 		if err := checkEntry(e); err != nil {
 			return false, fmt.Errorf("/%s: %w", where, err)

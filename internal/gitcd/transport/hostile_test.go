@@ -111,6 +111,7 @@ func TestHostilePushes(t *testing.T) {
 		deep = rawTree(dir("d", deep))
 		nested = append(nested, deep)
 	}
+	padded := object{gitobj.KindTree, append([]byte("0100644 a\x00"), func() []byte { id := a.id(); return id[:] }()...)}
 	unreadable := object{gitobj.KindCommit, []byte("tree nonsense\n\n")}
 	truncated := packOf(t, a, good, commitOf(good))
 	wrongSum := bytes.Clone(truncated)
@@ -135,6 +136,7 @@ func TestHostilePushes(t *testing.T) {
 		{"a name twice", commitOf(rawTree(file("a", a), file("a", b))), packOf(t, a, b, rawTree(file("a", a), file("a", b)), commitOf(rawTree(file("a", a), file("a", b)))), "not in order"},
 		{"a blob as a directory", commitOf(rawTree(dir("a", a))), packOf(t, a, rawTree(dir("a", a)), commitOf(rawTree(dir("a", a)))), "/a is a tree by its tree and a blob by itself"},
 		{"a tree as a file", commitOf(rawTree(file("a", good))), packOf(t, a, good, rawTree(file("a", good)), commitOf(rawTree(file("a", good)))), "/a is a blob by its tree and a tree by itself"},
+		{"a mode with zeros", commitOf(padded), packOf(t, a, padded, commitOf(padded)), "padded"},
 		{"nested too deep", commitOf(deep), packOf(t, append(nested, a, good, commitOf(deep))...), "nested more than"},
 		{"cut short", commitOf(good), truncated[:len(truncated)-25], "unexpected EOF"},
 		{"a wrong checksum", commitOf(good), wrongSum, "trailer"},

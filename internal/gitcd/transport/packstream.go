@@ -44,10 +44,7 @@ func readPack(ctx context.Context, r io.Reader, store Objects, limits Limits) ([
 	return came, nil
 }
 
-// minDelta is the size from which a tree is worth a delta.
-const minDelta = 256
-
-// writePack sends items as a pack. Trees go as deltas of their bases.
+// writePack sends items as a pack. What is much like its base goes as a delta of it.
 func writePack(ctx context.Context, w io.Writer, store Objects, items []Item) error {
 	out := pack.NewWriter(w, len(items))
 	for _, it := range items {
@@ -69,16 +66,15 @@ func writePack(ctx context.Context, w io.Writer, store Objects, items []Item) er
 }
 
 func writeItem(out *pack.Writer, store Objects, it Item, kind gitobj.Kind, data []byte) error {
-	if kind != gitobj.KindTree || it.Base.IsZero() || len(data) < minDelta {
+	if it.Base.IsZero() || len(data) < minDelta {
 		return out.WriteObject(kind, data)
 	}
 	baseKind, base, err := store.Get(it.Base)
 	if err != nil || baseKind != kind {
 		return out.WriteObject(kind, data) // a delta only saves space
 	}
-	delta := pack.Delta(base, data)
-	if len(delta) >= len(data)/2 {
-		return out.WriteObject(kind, data)
+	if delta, ok := deltaOf(kind, base, data); ok {
+		return out.WriteDelta(it.Base, delta)
 	}
-	return out.WriteDelta(it.Base, delta)
+	return out.WriteObject(kind, data)
 }

@@ -185,9 +185,13 @@ func readHaves(in *lineReader, q *wanted) error {
 	}
 }
 
+// walkMemory is how much of the store one request remembers while it walks.
+const walkMemory = 8 << 20
+
 // sendPack sends what the wants reach and the common commits do not.
 func (s *Server) sendPack(ctx context.Context, out *lineWriter, q *wanted, common []gitobj.ID) error {
-	items, err := Missing(ctx, s.repo, q.wants, common)
+	store := NewRecent(s.repo, walkMemory)
+	items, err := Missing(ctx, store, q.wants, common)
 	if err != nil {
 		return err
 	}
@@ -195,12 +199,12 @@ func (s *Server) sendPack(ctx context.Context, out *lineWriter, q *wanted, commo
 		dropOuterBases(items)
 	}
 	if !q.flags["side-band-64k"] {
-		return writePack(ctx, out.w, s.repo, items)
+		return writePack(ctx, out.w, store, items)
 	}
 	if !q.flags["no-progress"] {
 		fmt.Fprintf(bandWriter{out: out, band: bandProgress}, "%s sends %d objects.\n", s.o.Agent, len(items))
 	}
-	if err := writePack(ctx, bandWriter{out: out, band: bandData}, s.repo, items); err != nil {
+	if err := writePack(ctx, bandWriter{out: out, band: bandData}, store, items); err != nil {
 		fmt.Fprintf(bandWriter{out: out, band: bandError}, "%s\n", oneLine(err))
 		return nil
 	}
