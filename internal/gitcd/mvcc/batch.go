@@ -4,6 +4,8 @@
 package mvcc
 
 import (
+	"time"
+
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 )
@@ -119,22 +121,30 @@ func (c *change) removeSpan(s span) (was []found) {
 	return was
 }
 
-// commits decides which transactions end a commit: all of them, as long as the
-// committer keeps up; the last one of a batch when it lags; and when it lags a
-// lot, only the last one of several batches. It also follows what is left
+// commits decides which transactions end a commit: all of them, if there is
+// time; the last one of the batch, if there is less; and none, if the committer
+// lags or has had its share of the processor. It also follows what is left
 // uncommitted. The decision is recorded, so that it need not be taken again.
-func (l *line) commits(b *batch) {
-	lag := 0
-	if l.store.committer != nil {
-		lag = int(l.store.committer.backlog.Load())
+func (l *line) commits(b *batch, now time.Time) {
+	var lag, room int64
+	if c := l.store.committer; c != nil {
+		lag = c.backlog.Load()
+		room = int64(len(b.record.txns))
+		if cost := c.cost.Load(); cost > 0 {
+			room = int64(now.Sub(l.lastCommit)) / (cost * pace)
+		}
 	}
 	last := len(b.record.txns) - 1
 	for i := range b.record.txns {
 		t := &b.record.txns[i]
 		l.open.txns++
-		switch {
-		case lag < lagOne, lag < lagMany && i == last, l.open.txns >= maxOpen && i == last:
+		each := lag < lagOne && room > int64(last)
+		one := i == last && (lag < lagMany && room > 0 || l.open.txns >= maxOpen)
+		if each || one {
 			t.flags |= endsCommit
+		}
+		if t.flags&endsCommit != 0 {
+			l.lastCommit = now
 		}
 		l.open.follow(t)
 	}
@@ -144,6 +154,9 @@ const (
 	lagOne  = 32   // transactions behind from which on a batch gets one commit
 	lagMany = 2048 // and from which on several batches share one
 	maxOpen = 4096 // transactions that one commit can have
+	// pace bounds the committer to this part of one processor. Commits get
+	// dearer the more names are in a directory.
+	pace = 5
 )
 
 // uncommitted is what the recorded transactions since the last commit have left.

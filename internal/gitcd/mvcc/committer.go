@@ -25,6 +25,7 @@ const writeBytes = 1 << 20
 type committer struct {
 	store   *Store
 	backlog atomic.Int64 // transactions to be followed
+	cost    atomic.Int64 // nanoseconds that a commit takes, smoothed
 
 	queue struct {
 		sync.Mutex
@@ -244,6 +245,7 @@ func (c *committer) commit(now int64, at place) error {
 		c.full = false
 		return nil
 	}
+	defer c.measure(c.store.clock.Now())
 	tree, err := c.edit()
 	if err != nil {
 		return err
@@ -252,6 +254,12 @@ func (c *committer) commit(now int64, at place) error {
 	clear(c.dirty)
 	c.full = false
 	return nil
+}
+
+// measure notes what a commit took.
+func (c *committer) measure(began time.Time) {
+	took := int64(c.store.clock.Since(began))
+	c.cost.Add((took - c.cost.Load()) / 8)
 }
 
 // edit applies what is noted to the tree.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	testclock "k8s.io/utils/clock/testing"
+
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
 )
 
@@ -28,7 +30,8 @@ func TestM7Halfway(t *testing.T) {
 	log := &mvcc.MemLog{}
 	st := &stall{Log: log, open: make(chan struct{})}
 	close(st.open)
-	s := open(t, st, mvcc.Options{Branch: branch})
+	clk := testclock.NewFakeClock(time.Unix(1_700_000_000, 0)) // commits take no time
+	s := open(t, st, mvcc.Options{Branch: branch, Clock: clk})
 	do(t, s, put("/registry/pods/d/first", "1"))
 	settle(t, s)
 

@@ -144,3 +144,45 @@ func TestExpiredStaysSo(t *testing.T) {
 		t.Errorf("the next expires at %s, want %s", next, want)
 	}
 }
+
+// TestPace says how many commits a batch gets by what they cost and how long ago the last one was.
+func TestPace(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for what, c := range map[string]struct {
+		backlog int64
+		cost    time.Duration
+		since   time.Duration
+		want    string
+	}{
+		"costs nothing":        {0, 0, 0, "111"},
+		"time for all":         {0, time.Millisecond, time.Second, "111"},
+		"time for one":         {0, time.Millisecond, 14 * time.Millisecond, "001"},
+		"time for none":        {0, time.Millisecond, 4 * time.Millisecond, "000"},
+		"a little behind":      {lagOne, 0, time.Second, "001"},
+		"far behind":           {lagMany, 0, time.Second, "000"},
+		"far behind, not dear": {lagMany, time.Microsecond, time.Hour, "000"},
+	} {
+		s := &Store{}
+		s.committer = &committer{}
+		s.committer.backlog.Store(c.backlog)
+		s.committer.cost.Store(int64(c.cost))
+		l := &line{store: s, lastCommit: now.Add(-c.since)}
+		b := &batch{}
+		b.record.txns = make([]txnRecord, 3)
+		l.commits(b, now)
+		have := ""
+		for i := range b.record.txns {
+			have += fmt.Sprint(int(b.record.txns[i].flags & endsCommit))
+		}
+		if have != c.want {
+			t.Errorf("%s: %s, want %s", what, have, c.want)
+		}
+	}
+	l := &line{store: &Store{committer: &committer{}}, open: uncommitted{txns: maxOpen}}
+	l.store.committer.backlog.Store(lagMany)
+	b := &batch{}
+	b.record.txns = make([]txnRecord, 1)
+	if l.commits(b, now); b.record.txns[0].flags&endsCommit == 0 {
+		t.Error("a commit grows without bound")
+	}
+}

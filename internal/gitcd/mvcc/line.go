@@ -20,10 +20,11 @@ type line struct {
 	store *Store
 	state state
 
-	open      uncommitted
-	waitSince time.Time // when something began to wait for its commit; zero if nothing does
-	seq       uint64    // of the last record appended
-	written   chan<- *batch
+	open       uncommitted
+	waitSince  time.Time // when something began to wait for its commit; zero if nothing does
+	lastCommit time.Time // when a transaction last ended a commit
+	seq        uint64    // of the last record appended
+	written    chan<- *batch
 
 	inbox inbox
 }
@@ -123,8 +124,8 @@ func (l *line) nextDeadline() time.Time {
 	return at
 }
 
-// fullInterval is how long a change of grain Full waits for its commit when the committer lags.
-const fullInterval = 200 * time.Millisecond
+// fullInterval is how long a change of grain Full waits for its commit when there is no time for one.
+const fullInterval = 50 * time.Millisecond
 
 // commitDeadline is when what waits for its commit has waited enough, zero if nothing waits.
 func (l *line) commitDeadline() time.Time {
@@ -218,7 +219,7 @@ func (l *line) append(b *batch) error {
 	l.state.number++
 	l.state.time = max(l.state.time, now.UnixNano())
 	b.record.number, b.record.time = l.state.number, l.state.time
-	l.commits(b)
+	l.commits(b, now)
 	switch {
 	case !l.open.any() || l.store.committer == nil:
 		l.waitSince = time.Time{}
