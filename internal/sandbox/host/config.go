@@ -67,7 +67,8 @@ func writeConfig(c sandbox.Config) error {
 	return nil
 }
 
-// render writes one file; the encryption key makes them root's alone.
+// render writes one file, if it differs: kube-proxy ends when its configuration
+// is written, though it be the same. The encryption key makes them root's alone.
 func render(name, path string, v values) error {
 	t, err := template.ParseFS(files, "files/"+name)
 	if err != nil {
@@ -79,6 +80,9 @@ func render(name, path string, v values) error {
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("create configuration directory: %w", err)
+	}
+	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, b.Bytes()) {
+		return nil
 	}
 	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("write configuration %s: %w", name, err)

@@ -68,6 +68,25 @@ func TestConfigurationRenders(t *testing.T) {
 	}
 }
 
+func TestConfigurationThatIsTheSameIsNotWritten(t *testing.T) {
+	c := prepared(t)
+	old := time.Unix(1000, 0)
+	for _, path := range destinations {
+		if err := os.Chtimes(c.Path(path), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writeConfig(c); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range destinations {
+		info, err := os.Stat(c.Path(path))
+		if err != nil || !info.ModTime().Equal(old) {
+			t.Errorf("%s was written again (%v): kube-proxy would end", path, err)
+		}
+	}
+}
+
 func TestTheEncryptionKeyIsDrawnOnce(t *testing.T) {
 	c := prepared(t)
 	before, err := os.ReadFile(c.Path("config/encryption.yaml"))

@@ -14,7 +14,7 @@ import (
 )
 
 // deletePatience is how long a cluster may take to be deleted.
-const deletePatience = "120s"
+const deletePatience = "180s"
 
 // Down removes what the story made: in the sandbox the whole host, elsewhere the
 // cluster and what the story installed.
