@@ -61,7 +61,7 @@ func own(name, pkg string) Target {
 
 // Targets are all binaries, in the order of building: what fails soonest first.
 var Targets = []Target{
-	own("sandbox", "cmd/sandbox"),
+	{Name: "sandbox", Module: ".", Package: "./cmd/sandbox"}, // as hack/build.sh makes it, else it were linked twice
 	own("pause", "internal/sandbox/pause"),
 	own("gitcd", "cmd/gitcd"),
 	own("manager", "cmd/manager"),
