@@ -16,7 +16,7 @@ export HEADLESS_BIN := $(BIN)
 ##@ The two that matter
 
 .PHONY: quickstart
-quickstart: build  ## From nothing to a running headless cluster with a workload on it (root; HOST=existing uses $KUBECONFIG)
+quickstart: build packages  ## From nothing to a running headless cluster with a workload on it (root; HOST=existing uses $KUBECONFIG)
 	@$(BIN)/sandbox quickstart --host $(HOST)
 
 .PHONY: test
@@ -25,12 +25,16 @@ test: build-test  ## The tests: no root, no containers
 
 ##@ More
 
+.PHONY: packages
+packages: build-sandbox  ## The Debian packages of the sandbox, and a look at the machine (root)
+	@$(BIN)/sandbox doctor --install
+
 .PHONY: quickstart-down
 quickstart-down: build-sandbox  ## Remove all that quickstart made, and nothing else
 	@$(BIN)/sandbox quickstart down --host $(HOST)
 
 .PHONY: e2e
-e2e: build  ## The quick start, asserted (root)
+e2e: build packages  ## The quick start, asserted (root)
 	@$(GO) test -tags e2e -count 1 -timeout 45m -v ./test/e2e/... ./internal/sandbox/machine/...
 
 .PHONY: lint
