@@ -326,3 +326,6 @@ func TestWatchSlow(t *testing.T) {
 		}
 	}
 }
+
+// watchAll asks for a key that nobody writes.
+func watchAll() *pb.WatchCreateRequest { return &pb.WatchCreateRequest{Key: []byte("nobody")} }
