@@ -4,8 +4,8 @@
 package exchange_test
 
 import (
-	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -43,7 +43,7 @@ func TestPlainGitServer(t *testing.T) {
 	git(t, "", "init", "-q", "--bare", "-b", "main", dir)
 	git(t, dir, "config", "http.receivepack", "true")
 	server := httptest.NewServer(&cgi.Handler{
-		Path: filepath.Join(git(t, "", "--exec-path"), "git-http-backend"), Stderr: &bytes.Buffer{},
+		Path: filepath.Join(git(t, "", "--exec-path"), "git-http-backend"), Stderr: io.Discard,
 		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Dir(dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null"},
 	})
 	t.Cleanup(server.Close)

@@ -4,6 +4,8 @@
 package transport
 
 import (
+	"slices"
+
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pack"
 )
@@ -72,7 +74,7 @@ func appendEdit(edits []pack.Edit, e pack.Edit) []pack.Edit {
 	if n := len(edits); n > 0 && edits[n-1].At+edits[n-1].Cut == e.At {
 		last := &edits[n-1]
 		last.Cut += e.Cut
-		last.Insert = append(last.Insert[:len(last.Insert):len(last.Insert)], e.Insert...)
+		last.Insert = append(slices.Clip(last.Insert), e.Insert...)
 		return edits
 	}
 	return append(edits, e)

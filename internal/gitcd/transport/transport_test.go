@@ -4,10 +4,10 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -178,7 +178,7 @@ func backend(tb testing.TB) (url, dir string) {
 	handler := &cgi.Handler{
 		Path:   filepath.Join(git(tb, "", "--exec-path"), "git-http-backend"),
 		Env:    []string{"GIT_PROJECT_ROOT=" + filepath.Dir(dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null"},
-		Stderr: &bytes.Buffer{},
+		Stderr: io.Discard,
 	}
 	server := httptest.NewServer(handler)
 	tb.Cleanup(server.Close)
