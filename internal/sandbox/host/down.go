@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,7 +100,7 @@ func Prove(ctx context.Context, c sandbox.Config, tell *narrate.Narrator) error 
 
 // Leftovers lists what there is of a host that should not be there.
 func Leftovers(ctx context.Context, c sandbox.Config) []string {
-	left := append(network.Leftovers(ctx, c), cgroup.Leftovers(c.Name)...)
+	left := slices.Concat(network.Leftovers(ctx, c), cgroup.Leftovers(c.Name), mountns.Leftovers())
 	if mounts, err := mountns.Mounts(c.StateDir); err == nil {
 		for _, m := range mounts {
 			left = append(left, "mount "+m)

@@ -13,12 +13,11 @@
 //
 //  1. Only the calling process's mount namespace changes, and it must be its
 //     own: the mounts vanish with its last process.
-//  2. A mount point that had to be made on the machine is written into the
-//     ledger first, so that RemovePoints can remove it.
+//  2. A mount point that had to be made on the machine is marked, and is removed
+//     when no sandbox uses it any more.
 package mountns
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,72 +46,130 @@ var settings = map[string]string{
 	"/proc/sys/kernel/keys/root_maxbytes": "25000000",
 }
 
-func ledger(c sandbox.Config) string { return c.Path("made-on-the-machine") }
+// marker is in every mount point that a sandbox made: one that its owner had is
+// never removed.
+const marker = ".made-by-headless-sandbox"
+
+// netnsDir is where iproute2 keeps network namespaces. It makes and mounts it at
+// the first one; whether it was there is noted in the state directory.
+const netnsDir = "/run/netns"
+
+func noNetNS(c sandbox.Config) string { return c.Path("no-network-namespaces-before") }
 
 // MakePoints makes the mount points on the machine. It runs before the mount
 // namespace is entered.
 func MakePoints(c sandbox.Config) error {
-	for _, p := range append([]string{"/run/netns"}, points...) {
-		if err := makePoint(c, p); err != nil {
+	if _, err := os.Stat(netnsDir); errors.Is(err, fs.ErrNotExist) {
+		if err := os.WriteFile(noNetNS(c), nil, 0o600); err != nil {
+			return fmt.Errorf("note that there are no network namespaces: %w", err)
+		}
+	}
+	for _, p := range points {
+		if err := makePoint(p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// makePoint makes a directory, and notes each part of it that was not there.
-func makePoint(c sandbox.Config, dir string) error {
-	if _, err := os.Stat(dir); err == nil {
+// makePoint makes a directory and marks it, unless it is there.
+func makePoint(dir string) error {
+	err := os.Mkdir(dir, 0o755) //nolint:gosec // as the packages make them
+	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
-	if parent := filepath.Dir(dir); parent != "/" {
-		if err := makePoint(c, parent); err != nil {
-			return err
-		}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, marker), nil, 0o600)
 	}
-	f, err := os.OpenFile(ledger(c), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("open ledger: %w", err)
-	}
-	_, err = fmt.Fprintln(f, dir)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write ledger: %w", err)
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { //nolint:gosec // as the packages make them
 		return fmt.Errorf("make mount point: %w", err)
 	}
 	return nil
 }
 
-// RemovePoints removes the mount points that MakePoints made and that are
-// empty, deepest first.
+// RemovePoints removes the mount points that sandboxes made and that nobody
+// uses any more.
 func RemovePoints(c sandbox.Config) error {
-	f, err := os.Open(ledger(c))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	used, err := mountedElsewhere()
 	if err != nil {
-		return fmt.Errorf("open ledger: %w", err)
+		return err
 	}
-	defer func() { _ = f.Close() }()
-	var dirs []string
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		dirs = append(dirs, strings.TrimSpace(lines.Text()))
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read ledger: %w", err)
-	}
-	for _, d := range slices.Backward(dirs) {
-		if entries, err := os.ReadDir(d); err != nil || len(entries) > 0 {
-			continue // gone, or somebody else uses it by now
+	for _, p := range points {
+		if err := removePoint(p, used[p]); err != nil {
+			return err
 		}
-		_ = unix.Unmount(d, unix.MNT_DETACH) // iproute2 mounts /run/netns on itself
-		if err := unix.Rmdir(d); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("remove mount point %s: %w", d, err)
+	}
+	if _, err := os.Stat(noNetNS(c)); err != nil {
+		return nil //nolint:nilerr // there were network namespaces before
+	}
+	if entries, err := os.ReadDir(netnsDir); err == nil && len(entries) == 0 {
+		_ = unix.Unmount(netnsDir, unix.MNT_DETACH) // iproute2 mounts it on itself
+		if err := unix.Rmdir(netnsDir); err != nil {
+			return fmt.Errorf("remove %s: %w", netnsDir, err)
 		}
 	}
 	return nil
+}
+
+// removePoint removes a mount point that holds nothing but its marker. One that
+// is mounted over in another mount namespace stays, as another host's: the
+// kernel would take the mount away with the directory.
+func removePoint(dir string, used bool) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil || used || len(entries) != 1 || entries[0].Name() != marker {
+		return nil //nolint:nilerr // gone, or not ours to remove
+	}
+	if err := errors.Join(os.Remove(filepath.Join(dir, marker)), unix.Rmdir(dir)); err != nil {
+		return fmt.Errorf("remove mount point %s: %w", dir, err)
+	}
+	return nil
+}
+
+// Leftovers lists the mount points that sandboxes made, nobody uses, and
+// RemovePoints should have removed.
+func Leftovers() []string {
+	used, err := mountedElsewhere()
+	if err != nil {
+		return nil
+	}
+	var left []string
+	for _, p := range points {
+		if _, err := os.Stat(filepath.Join(p, marker)); err == nil && !used[p] {
+			left = append(left, "mount point "+p)
+		}
+	}
+	return left
+}
+
+// mountedElsewhere returns what is mounted in the mount namespaces of other
+// processes.
+func mountedElsewhere() (map[string]bool, error) {
+	own, err := Current()
+	if err != nil {
+		return nil, err
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	seen, mounted := map[string]bool{own: true}, map[string]bool{}
+	for _, dir := range processes {
+		id, err := os.Readlink(filepath.Join(dir, "ns", "mnt"))
+		if err != nil || seen[id] {
+			continue // it ended, or it is not for us to see
+		}
+		seen[id] = true
+		b, err := os.ReadFile(filepath.Join(dir, "mounts"))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(b)) {
+			if f := strings.Fields(line); len(f) > 1 {
+				mounted[f[1]] = true
+			}
+		}
+	}
+	return mounted, nil
 }
 
 // Enter mounts what the components shall see. The calling process must be in a

@@ -23,29 +23,29 @@ func TestTheMachinesOwnMountsAreNotTouched(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatWasMadeIsRemoved(t *testing.T) {
-	c := sandbox.Config{StateDir: t.TempDir()}
+func TestOnlyWhatWasMadeAndIsUnusedIsRemoved(t *testing.T) {
 	machine := t.TempDir()
-	theirs := filepath.Join(machine, "theirs")
-	ours := filepath.Join(machine, "ours", "deep")
-	used := filepath.Join(machine, "used")
+	theirs, ours := filepath.Join(machine, "theirs"), filepath.Join(machine, "ours")
+	filled, mounted := filepath.Join(machine, "filled"), filepath.Join(machine, "mounted")
 	if err := os.Mkdir(theirs, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{theirs, ours, used} {
-		if err := makePoint(c, dir); err != nil {
-			t.Fatal(err)
+	for _, dir := range []string{theirs, ours, filled, mounted} {
+		for range 2 { // it can be repeated
+			if err := makePoint(dir); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	if err := os.WriteFile(filepath.Join(used, "file"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(filled, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // it can be repeated
-		if err := RemovePoints(c); err != nil {
+	for _, dir := range []string{theirs, ours, filled, mounted, ours} {
+		if err := removePoint(dir, dir == mounted); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for path, want := range map[string]bool{theirs: true, used: true, filepath.Dir(ours): false} {
+	for path, want := range map[string]bool{theirs: true, filled: true, mounted: true, ours: false} {
 		if _, err := os.Stat(path); (err == nil) != want {
 			t.Errorf("%s is there: %v, want %v", path, err == nil, want)
 		}
