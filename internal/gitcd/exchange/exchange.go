@@ -124,6 +124,7 @@ type Exchange struct {
 	known    bool      // whether own is
 	main     gitobj.ID // the last main heard of
 	joined   gitobj.ID // the last main that the head holds
+	heldIn   gitobj.ID // the own branch upstream when main was joined last: joined holds it
 	connects int       // the link that own was read on
 	awaited  gitobj.ID // what was pushed and not seen in main
 	until    time.Time // how long to await it

@@ -101,7 +101,9 @@ func (x *Exchange) pull(ctx context.Context) error {
 	if err := x.join(ctx, x.main); err != nil {
 		return err
 	}
-	x.joined = x.main
+	if x.joined = x.main; x.awaited.IsZero() {
+		x.heldIn = x.own
+	}
 	main := x.main.String()
 	x.note(func(s *Status) { s.Main, s.Behind = main, false })
 	return nil
@@ -147,8 +149,12 @@ func (x *Exchange) fetch(ctx context.Context, id gitobj.ID) error {
 	return nil
 }
 
-// haves are commits that the upstream is likely to have.
+// haves are commits that the upstream is likely to have. Where nothing was
+// pushed since the last main, that alone is enough, and all heavens ask the same.
 func (x *Exchange) haves(more ...gitobj.ID) []gitobj.ID {
+	if !x.joined.IsZero() && x.own == x.heldIn {
+		return []gitobj.ID{x.joined}
+	}
 	var out []gitobj.ID
 	for _, id := range append([]gitobj.ID{x.own, x.joined, x.store.Head()}, more...) {
 		if !id.IsZero() {

@@ -72,10 +72,11 @@ func (o Options) withDefaults() Options {
 
 // Hub serves one repository and merges its branches into main.
 type Hub struct {
-	repo  Repository
-	o     Options
-	board *board
-	wake  chan struct{} // holds one token when branches are waiting for a pass
+	repo    Repository
+	o       Options
+	board   *board
+	lineage *lineage
+	wake    chan struct{} // holds one token when branches are waiting for a pass
 
 	failed   chan error    // holds why the repository takes nothing any more, once a push has found out
 	stopping chan struct{} // closed when Run returns: streams end
@@ -136,6 +137,7 @@ func New(repo Repository, o Options) *Hub {
 		wake:     make(chan struct{}, 1),
 		failed:   make(chan error, 1),
 		stopping: make(chan struct{}),
+		lineage:  newLineage(),
 		pending:  map[string]struct{}{},
 		branches: map[string]branchState{},
 		view:     &view{repo: transport.NewRecent(repo, viewMemory)},

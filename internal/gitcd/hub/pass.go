@@ -25,6 +25,7 @@ type fold struct {
 	main    gitobj.ID
 	records []record
 	merges  int64
+	held    map[string]gitobj.ID // ref -> head that main holds by now
 }
 
 // Get reads what this pass made, or the repository.
@@ -57,7 +58,7 @@ func (h *Hub) pass(ctx context.Context) (again bool, err error) {
 		return false, nil
 	}
 	was, _ := h.repo.Ref(Main)
-	f := &fold{store: h.view.repo, made: map[gitobj.ID]transport.Object{}, main: was, records: records}
+	f := &fold{store: h.view.repo, made: map[gitobj.ID]transport.Object{}, main: was, records: records, held: map[string]gitobj.ID{}}
 	failed := map[string]error{}
 	for _, name := range names {
 		head, ok := h.repo.Ref(name)
@@ -66,7 +67,9 @@ func (h *Hub) pass(ctx context.Context) (again bool, err error) {
 		}
 		if err := h.fold(ctx, f, name, head); err != nil {
 			failed[name] = err // main is as it was before; an object more does no harm
+			continue
 		}
+		f.held[name] = head
 	}
 	err = h.publish(ctx, f, was)
 	again = h.settle(names, failed, f, len(records), err)
@@ -110,11 +113,13 @@ func (h *Hub) publish(ctx context.Context, f *fold, was gitobj.ID) error {
 		moves = append(moves, move)
 	}
 	if len(moves) == 0 {
+		h.lineage.grow(f.main, f.held)
 		return nil
 	}
 	if err := h.commit(ctx, f.objects, moves); err != nil {
 		return fmt.Errorf("commit main: %w", err)
 	}
+	h.lineage.grow(f.main, f.held)
 	told := map[string]gitobj.ID{}
 	for _, m := range moves {
 		told[m.Name] = m.New

@@ -74,11 +74,12 @@ func (h *Hub) Receive(ctx context.Context, push transport.Push) error {
 
 func (h *Hub) store(ctx context.Context, push transport.Push) error {
 	view := transport.Over(h.repo, push.Objects)
+	commits := parentsOf(push.Objects)
 	for _, c := range push.Commands {
 		if err := h.current(c); err != nil {
 			return err
 		}
-		if c.Old.IsZero() {
+		if c.Old.IsZero() || h.lineage.forward(c, commits) {
 			continue
 		}
 		bases, err := merge.Bases(ctx, view, c.Old, c.New)

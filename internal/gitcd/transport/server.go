@@ -51,8 +51,9 @@ type ServerOptions struct {
 // Server serves one repository over HTTP, at the paths /info/refs,
 // /git-upload-pack and /git-receive-pack.
 type Server struct {
-	repo Repository
-	o    ServerOptions
+	repo  Repository
+	o     ServerOptions
+	packs packCache
 }
 
 // NewServer returns a server of the repository.

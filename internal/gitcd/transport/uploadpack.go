@@ -4,6 +4,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -190,21 +191,57 @@ const walkMemory = 8 << 20
 
 // sendPack sends what the wants reach and the common commits do not.
 func (s *Server) sendPack(ctx context.Context, out *lineWriter, q *wanted, common []gitobj.ID) error {
+	data, count := s.packs.share(ctx, packKey(q.wants, common, q.thin()), func() ([]byte, int) {
+		return s.smallPack(ctx, q, common)
+	})
+	if data != nil {
+		return s.send(out, q, count, func(w io.Writer) error {
+			_, err := w.Write(data)
+			return err
+		})
+	}
 	store := NewRecent(s.repo, walkMemory)
-	items, err := Missing(ctx, store, q.wants, common)
+	items, err := q.items(ctx, store, common)
 	if err != nil {
 		return err
 	}
-	if !q.thin() {
+	return s.send(out, q, len(items), func(w io.Writer) error { return writePack(ctx, w, store, items) })
+}
+
+// smallPack makes a pack that is worth sharing, or none.
+func (s *Server) smallPack(ctx context.Context, q *wanted, common []gitobj.ID) ([]byte, int) {
+	if len(common) == 0 {
+		return nil, 0 // a clone
+	}
+	store := NewRecent(s.repo, walkMemory)
+	items, err := q.items(ctx, store, common)
+	if err != nil || len(items) > sharedItems {
+		return nil, 0
+	}
+	var packed bytes.Buffer
+	if err := writePack(ctx, &packed, store, items); err != nil || packed.Len() > sharedBytes {
+		return nil, 0
+	}
+	return packed.Bytes(), len(items)
+}
+
+func (q *wanted) items(ctx context.Context, store Objects, common []gitobj.ID) ([]Item, error) {
+	items, err := Missing(ctx, store, q.wants, common)
+	if err == nil && !q.thin() {
 		dropOuterBases(items)
 	}
+	return items, err
+}
+
+// send sends a pack in the form that the client asked for.
+func (s *Server) send(out *lineWriter, q *wanted, count int, write func(io.Writer) error) error {
 	if !q.flags["side-band-64k"] {
-		return writePack(ctx, out.w, store, items)
+		return write(out.w)
 	}
 	if !q.flags["no-progress"] {
-		fmt.Fprintf(bandWriter{out: out, band: bandProgress}, "%s sends %d objects.\n", s.o.Agent, len(items))
+		fmt.Fprintf(bandWriter{out: out, band: bandProgress}, "%s sends %d objects.\n", s.o.Agent, count)
 	}
-	if err := writePack(ctx, bandWriter{out: out, band: bandData}, store, items); err != nil {
+	if err := write(bandWriter{out: out, band: bandData}); err != nil {
 		fmt.Fprintf(bandWriter{out: out, band: bandError}, "%s\n", oneLine(err))
 		return nil
 	}
