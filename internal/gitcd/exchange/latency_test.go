@@ -16,7 +16,7 @@ import (
 // BenchmarkPropagation measures a write in one heaven until a watcher of
 // another one sees it, through a hub on the same host, with disks in memory.
 func BenchmarkPropagation(b *testing.B) {
-	for _, n := range []int{2, 10} {
+	for _, n := range []int{2, 10, 100} {
 		b.Run(fmt.Sprintf("heavens=%d", n), func(b *testing.B) { benchmarkPropagation(b, n) })
 	}
 }
