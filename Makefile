@@ -73,6 +73,10 @@ build:  ## Everything, from Go modules, into bin/
 build-test:  ## What `make test` runs
 	@hack/build.sh sandbox gitcd manager kube-apiserver kube-controller-manager kube-scheduler kubectl clusterctl kustomize controller-gen
 
+.PHONY: build-peers
+build-peers:  ## etcd, its command lines, and kine: what gitcd is measured beside
+	@hack/build.sh gitcd etcd etcdctl etcdutl kine
+
 .PHONY: build-sandbox build-golangci-lint build-controller-gen build-kustomize
 build-sandbox build-golangci-lint build-controller-gen build-kustomize: build-%:
 	@hack/build.sh $*

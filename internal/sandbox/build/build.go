@@ -74,8 +74,8 @@ func choose(names []string) ([]Target, error) {
 		return Targets, nil
 	}
 	var chosen []Target
+	all := append(append(slices.Clone(Targets), Linter), Peers...)
 	for _, n := range names {
-		all := append(slices.Clone(Targets), Linter)
 		i := slices.IndexFunc(all, func(t Target) bool { return t.Name == n })
 		if i < 0 {
 			return nil, fmt.Errorf("build %s: %w", n, ErrUnknown)
@@ -111,6 +111,9 @@ func one(ctx context.Context, o Options, t Target, goVersion string) error {
 // up-to-date binary is not linked again; go build replaces it whole.
 func compile(ctx context.Context, o Options, t Target, out string) error {
 	env := append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if t.CGO {
+		env = append(env, "CGO_ENABLED=1")
+	}
 	_, err := command.RunWith(ctx, command.Options{Dir: filepath.Join(o.Root, t.Module), Env: env},
 		"nice", "-n", "5", "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", t.ldflags(), "-o", out, t.Package)
 	if err != nil {

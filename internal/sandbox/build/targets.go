@@ -19,6 +19,8 @@ type Target struct {
 	Package string
 	// Variables are set by the linker: import path and name -> value.
 	Variables []string
+	// CGO says that it needs a C compiler.
+	CGO bool
 	// Pinned says that go.mod, go.sum and this target say all: nothing else needs to be looked at.
 	Pinned bool
 }
@@ -82,3 +84,11 @@ var Targets = []Target{
 
 // Linter is apart: only `make lint` needs it, and it takes long to build.
 var Linter = Target{Name: "golangci-lint", Module: "build/tools", Package: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint", Pinned: true}
+
+// Peers are what conformance tests and benchmarks run beside gitcd.
+var Peers = []Target{
+	{Name: "etcd", Module: "build/etcd", Package: "go.etcd.io/etcd/server/v3", Pinned: true},
+	{Name: "etcdctl", Module: "build/etcd", Package: "go.etcd.io/etcd/etcdctl/v3", Pinned: true},
+	{Name: "etcdutl", Module: "build/etcd", Package: "go.etcd.io/etcd/etcdutl/v3", Pinned: true},
+	{Name: "kine", Module: "build/kine", Package: "github.com/k3s-io/kine", Pinned: true, CGO: true},
+}
