@@ -4,10 +4,10 @@
 package build
 
 import (
-	"slices"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
