@@ -66,6 +66,7 @@ func (h *heaven) statusHandler() http.Handler {
 		}
 	})
 	mux.Handle("GET /metrics", metricsHandler(h))
+	addProfiles(mux)
 	return mux
 }
 
