@@ -59,6 +59,9 @@ func (e *Error) Unwrap() error { return e.Err }
 const hintRestore = "the disk lost or changed bytes that were synced: keep a copy of the directory, " +
 	"then restore it from a backup or remove it and let `gitcd init` clone the upstream"
 
+// hintDisk is what to do about a disk that fails.
+const hintDisk = "look at the disk, then restart gitcd: it recovers what was acknowledged"
+
 // RefConflictError says that a ref is not what an update expects. Nothing was written.
 type RefConflictError struct {
 	Name       string

@@ -126,6 +126,9 @@ func (j *Journal) load() error {
 	if err := j.loadSegments(from); err != nil {
 		return err
 	}
+	if err := j.settle(); err != nil {
+		return err
+	}
 	_, upTo, err := readCheckpoint(j.fs, j.dir)
 	if err != nil {
 		return err

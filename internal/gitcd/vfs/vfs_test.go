@@ -129,6 +129,9 @@ func TestV1V2Crash(t *testing.T) {
 	if got := m.CrashClone(vfs.Kill, nil).Files(); len(got) != 2 || len(got["/c"]) != 4096 {
 		t.Errorf("kill leaves %v", got)
 	}
+	if got := m.CrashClone(vfs.Kill, nil).CrashClone(vfs.DropUnsynced, nil).Files(); len(got) != 1 || string(got["/a"]) != "synced" {
+		t.Errorf("a kill made durable what was not: a power cut after it leaves %v", got)
+	}
 	if got := m.CrashClone(vfs.DropUnsynced, nil).Files(); len(got) != 1 || string(got["/a"]) != "synced" {
 		t.Errorf("a power cut leaves %v", got)
 	}
@@ -148,6 +151,15 @@ func TestV1V2Crash(t *testing.T) {
 	}
 	if old == 0 || moved == 0 || old+moved != 200 || torn == 0 {
 		t.Errorf("old name %d, new name %d, torn %d", old, moved, torn)
+	}
+	garbled := 0
+	for range 50 {
+		for _, data := range m.CrashClone(vfs.Garble, random).Files() {
+			garbled += len(bytes.Trim(data, "x\x00bsynced"))
+		}
+	}
+	if garbled == 0 {
+		t.Error("nothing is garbled")
 	}
 }
 
