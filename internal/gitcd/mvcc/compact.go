@@ -3,7 +3,12 @@
 
 package mvcc
 
-import "context"
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+)
 
 // Compact forgets what is older than a revision: reads and watches before it
 // fail from then on. It is durable when it returns; with physical the memory
@@ -17,7 +22,7 @@ func (s *Store) Compact(ctx context.Context, rev int64, physical bool) (current 
 		return t.current, t.err
 	}
 	if physical {
-		s.trimming.Wait()
+		s.trimming.wait()
 	}
 	return t.current, nil
 }
@@ -48,7 +53,7 @@ const trimKeys = 256
 // trim frees, in its own goroutine, what a compaction has made unreachable. A
 // reader who is still at it finds out from the compacted revision, which moved before.
 func (s *Store) trim(held window, rev int64) {
-	s.trimming.Go(func() {
+	s.trimming.run(func() {
 		var gone []string
 		for n := held.first; n < held.next; n++ {
 			ev := held.at(n)
@@ -93,5 +98,44 @@ func (st *state) forget(keys []string, rev int64) {
 		if it, ok := st.dead.Get(item{key: key}); ok && it.head.mod <= rev {
 			st.dead.Delete(item{key: key})
 		}
+	}
+}
+
+// trims are the trimmings under way. Unlike a WaitGroup, they may begin while somebody waits for the earlier ones.
+type trims struct {
+	mu sync.Mutex
+	// ends has a channel for each, which closes at its end.
+	ends map[chan struct{}]struct{}
+}
+
+// run does a trimming in a goroutine of its own.
+func (t *trims) run(trim func()) {
+	end := make(chan struct{})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ends == nil {
+		t.ends = map[chan struct{}]struct{}{}
+	}
+	t.ends[end] = struct{}{}
+	go func() {
+		defer close(end)
+		defer t.forget(end)
+		trim()
+	}()
+}
+
+func (t *trims) forget(end chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.ends, end)
+}
+
+// wait returns when those that have begun have ended.
+func (t *trims) wait() {
+	t.mu.Lock()
+	ends := slices.Collect(maps.Keys(t.ends))
+	t.mu.Unlock()
+	for _, end := range ends {
+		<-end
 	}
 }

@@ -94,7 +94,7 @@ type Store struct {
 
 	stop     chan struct{}
 	running  sync.WaitGroup // line, syncer, committer
-	trimming sync.WaitGroup
+	trimming trims
 	saves    checkpoints
 }
 
@@ -200,7 +200,7 @@ func (s *Store) Close(ctx context.Context) error {
 	}
 	s.hub.fail(ErrClosed)
 	s.running.Wait()
-	s.trimming.Wait()
+	s.trimming.wait()
 	return errors.Join(errs...)
 }
 
