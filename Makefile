@@ -51,6 +51,11 @@ fuzz:  ## Each fuzz target for FUZZTIME (default 30s)
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z]+' $$p/*_test.go | cut -c6-); do \
 	    $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} ./$$p; done; done
 
+.PHONY: soak
+soak: build-test  ## Crashes of gitcd: SOAK_ROUNDS of power cuts (10000), then kill -9 for SOAK_SECONDS (60; an hour is 3600)
+	@SOAK_ROUNDS=$${SOAK_ROUNDS:-10000} $(GO) test -count 1 -timeout 3h -v -run '^TestCrash$$' ./test/crash
+	@SOAK_SECONDS=$${SOAK_SECONDS:-60} $(GO) test -count 1 -timeout 3h -v -run '^TestKill9$$' ./test/crash
+
 .PHONY: generate
 generate: build-controller-gen  ## Deep copies, CRDs, RBAC and webhook configurations
 	@hack/generate.sh $(BIN)
