@@ -239,6 +239,7 @@ func (h *heaven) run(ctx context.Context) error {
 	} else {
 		lost <- nil
 	}
+	servers.Go(func() error { return failure(servingCtx, h.branch.Store) })
 	err := servers.Wait()
 	stopExchange()
 	lostErr := <-lost
@@ -246,4 +247,15 @@ func (h *heaven) run(ctx context.Context) error {
 		lostErr = errors.Join(lostErr, markFenced(h.config.Repository, fenced))
 	}
 	return errors.Join(err, lostErr)
+}
+
+// failure waits until the store fails, and returns why: a process that can no
+// longer write ends, says so, and leaves it to its next start to find out what is on the disk.
+func failure(ctx context.Context, store *mvcc.Store) error {
+	select {
+	case <-store.Failed():
+		return store.Healthy()
+	case <-ctx.Done():
+		return nil
+	}
 }

@@ -91,6 +91,7 @@ type Store struct {
 
 	current atomic.Pointer[view] // what readers see
 	broken  atomic.Pointer[error]
+	failed  chan struct{} // closed when broken is set
 
 	stop     chan struct{}
 	running  sync.WaitGroup // line, syncer, committer
@@ -104,7 +105,7 @@ type Store struct {
 //
 // Without a log the store is in memory alone and dies with the process.
 func Open(ctx context.Context, log Log, o Options) (*Store, error) {
-	s := &Store{o: o.withDefaults(), log: log, stop: make(chan struct{})}
+	s := &Store{o: o.withDefaults(), log: log, failed: make(chan struct{}), stop: make(chan struct{})}
 	s.clock = s.o.Clock
 	s.vals = &values{log: log, budget: s.o.ValueBudget}
 	s.leases = newLeases(s.clock)
@@ -161,6 +162,7 @@ func (s *Store) fail(cause error) error {
 	if !s.broken.CompareAndSwap(nil, &err) {
 		return *s.broken.Load()
 	}
+	close(s.failed)
 	for _, t := range s.line.inbox.shut(err) {
 		t.done(err)
 	}
@@ -178,6 +180,9 @@ func (s *Store) failure() error {
 
 // Healthy returns nil if the store takes changes, else why not.
 func (s *Store) Healthy() error { return s.failure() }
+
+// Failed returns a channel that is closed when the store fails. Healthy says why it did.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
 
 // Close commits what is not committed, saves the index, and ends all streams. Everything acknowledged was durable before.
 func (s *Store) Close(ctx context.Context) error {
