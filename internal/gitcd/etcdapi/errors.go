@@ -24,6 +24,8 @@ var spoken = []struct{ ours, theirs error }{
 	{mvcc.ErrLeaseExists, rpctypes.ErrGRPCLeaseExist},
 	{mvcc.ErrLeaseTTLTooLarge, rpctypes.ErrGRPCLeaseTTLTooLarge},
 	{mvcc.ErrClosed, rpctypes.ErrGRPCStopped},
+	{mvcc.ErrNoSpace, rpctypes.ErrGRPCNoSpace},
+	{mvcc.ErrCorrupt, rpctypes.ErrGRPCCorrupt},
 	{syscall.ENOSPC, rpctypes.ErrGRPCNoSpace},
 	{mvcc.ErrFailed, rpctypes.ErrGRPCNoLeader},
 	{context.Canceled, rpctypes.ErrGRPCCanceled},

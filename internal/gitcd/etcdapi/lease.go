@@ -49,7 +49,7 @@ func (s *leaseServer) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error
 		}
 		// The header is made first: a client must not see a revision at which the lease was gone already.
 		out := &pb.LeaseKeepAliveResponse{Header: s.header(s.store.Revision()), ID: r.ID}
-		out.TTL, err = s.store.KeepAlive(mvcc.LeaseID(r.ID))
+		out.TTL, err = s.store.KeepAlive(stream.Context(), mvcc.LeaseID(r.ID))
 		if err != nil && !errors.Is(err, mvcc.ErrLeaseNotFound) {
 			return speak(err)
 		}

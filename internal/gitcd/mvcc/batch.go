@@ -19,14 +19,15 @@ type batch struct {
 	objects []Object
 	bytes   int
 
-	events []event
-	fresh  []*cached // values to be counted once they are durable
-	tasks  []task
-	tokens []token // for the committer, behind the transactions
-	view   view    // after the batch
-	seq    uint64  // of the record in the log
-	size   int     // of the record
-	full   bool    // nothing more may enter
+	events  []event
+	fresh   []*cached // values to be counted once they are durable
+	tasks   []task
+	tokens  []token  // for the committer, behind the transactions
+	revoked []*lease // by the transactions, in order, should they be taken back
+	view    view     // after the batch
+	seq     uint64   // of the record in the log
+	size    int      // of the record
+	full    bool     // nothing more may enter
 
 	session *session // of a batch that is only for the committer
 }
@@ -156,7 +157,7 @@ const (
 	maxOpen = 4096 // transactions that one commit can have
 	// pace bounds the committer to this part of one processor. Commits get
 	// dearer the more names are in a directory.
-	pace = 5
+	pace = 12
 )
 
 // uncommitted is what the recorded transactions since the last commit have left.

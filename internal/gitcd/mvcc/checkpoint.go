@@ -5,6 +5,7 @@ package mvcc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,7 +25,7 @@ const (
 //
 //	payload = format 4 rev compacted number time session
 //	          leases (id ttl)...  place head  dirty (key verb grain blob)...
-//	          keys (op)...  events (op)...
+//	          keys (op)...  events (op)...  alarms  remaining (id ttl)...
 type payload struct {
 	view    view
 	window  window
@@ -100,6 +101,30 @@ func (p *payload) encodeKeys(e *encoder) {
 	for n := first; n < last; n++ {
 		e.op(opOf(p.window.at(n).key, p.window.at(n).after))
 	}
+	p.encodeMore(e)
+}
+
+// encodeMore writes what the first version did not have: alarms, and what is left of leases.
+func (p *payload) encodeMore(e *encoder) {
+	e.b = append(e.b, byte(p.view.alarms))
+	var short []Lease
+	for _, l := range p.leases {
+		if l.recorded > 0 {
+			short = append(short, l)
+		}
+	}
+	e.length(len(short))
+	for _, l := range short {
+		e.int(int64(l.ID))
+		e.int(l.recorded)
+	}
+}
+
+func (r *recovery) more(d *decoder) {
+	r.state.alarms = alarmSet(d.byte())
+	for range d.length() {
+		r.state.leases.remain(LeaseID(d.int()), d.int())
+	}
 }
 
 func compareKeys(a, b string) int {
@@ -115,10 +140,11 @@ func compareKeys(a, b string) int {
 
 func opOf(key string, v *version) *op {
 	if v.deleted {
-		return &op{kind: opDelete, key: key, mod: v.mod}
+		return &op{kind: opDelete, key: key, mod: v.mod, placed: v.sub != 0, sub: v.sub}
 	}
 	return &op{
 		kind: opPut, grain: layout.Full, key: key, mod: v.mod, create: v.create, ver: v.ver, lease: v.lease, blob: v.blob, size: v.size,
+		placed: v.sub != 0, sub: v.sub,
 	}
 }
 
@@ -142,15 +168,20 @@ func (r *recovery) load(b []byte) error {
 	}
 	for range d.length() {
 		if o := d.op(); d.err == nil {
+			o.placed = true
 			r.state.apply(&o)
 		}
 	}
 	for range d.length() {
 		if o := d.op(); d.err == nil {
+			o.placed = true
 			r.op(&o)
 		}
 	}
 	r.state.rev, r.state.compacted = rev, compacted
+	if len(d.b) > 0 { // earlier versions end here
+		r.more(d)
+	}
 	return d.end()
 }
 
@@ -185,7 +216,10 @@ func (s *Store) grown(size int) {
 	s.saves.bytes.Store(0)
 	t := &checkpointTask{waiter: newWaiter(), store: s, finish: func(err error) {
 		s.saves.busy.Store(false)
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrNoSpace):
+			s.noSpace() // the last checkpoint stays: replay takes longer
+		case err != nil:
 			_ = s.fail(err) // the journal is dead; the next change says so
 		}
 	}}

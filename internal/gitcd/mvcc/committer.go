@@ -5,6 +5,7 @@ package mvcc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,8 @@ type committer struct {
 		closed  bool
 	}
 	wake chan struct{}
+	// retrying says that somebody waits to wake the goroutine, since there was no room.
+	retrying atomic.Bool
 
 	published struct {
 		sync.Mutex
@@ -118,10 +121,7 @@ func (c *committer) follow(b *batch) {
 	c.queue.Lock()
 	defer c.queue.Unlock()
 	c.queue.batches = append(c.queue.batches, b)
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	c.nudge()
 }
 
 // close lets the committer end once its queue is empty.
@@ -129,10 +129,7 @@ func (c *committer) close() {
 	c.queue.Lock()
 	defer c.queue.Unlock()
 	c.queue.closed = true
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	c.nudge()
 }
 
 func (c *committer) take() (batches []*batch, closed bool) {
@@ -150,6 +147,9 @@ func (c *committer) run() {
 				if closed {
 					return
 				}
+				if c.frame.Record != nil { // there was no room
+					c.work(nil)
+				}
 				break
 			}
 			c.work(batches)
@@ -157,7 +157,9 @@ func (c *committer) run() {
 	}
 }
 
-// work follows batches. After an error the store has failed, and all that waits for the committer is told so.
+// work follows batches. After an error the store has failed, and all that waits
+// for the committer is told so. What there is no room for waits: it is known
+// already what it will be.
 func (c *committer) work(batches []*batch) {
 	err := c.store.failure()
 	for _, b := range batches {
@@ -165,23 +167,56 @@ func (c *committer) work(batches []*batch) {
 			err = c.batch(b)
 		}
 		if err == nil && c.size > writeBytes {
-			err = c.write(false)
+			err = c.patient(c.write(false))
 		}
 		c.backlog.Add(-int64(len(b.record.txns)))
+		c.store.stats.followed.Store(b.record.time)
 		for _, t := range b.tokens {
-			if err == nil {
-				err = t.reach(c, b)
+			this := err
+			if this == nil {
+				this = t.reach(c, b)
+				err = c.patient(this)
 			}
-			if err != nil {
-				t.fail(err)
+			if this != nil {
+				t.fail(this)
 			}
 		}
 	}
 	if err == nil {
-		err = c.write(false)
+		err = c.patient(c.write(false))
 	}
 	if err != nil && c.store.failure() == nil {
 		_ = c.store.fail(fmt.Errorf("commit: %w", err)) // whoever asks next gets it
+	}
+}
+
+// patient raises the alarm and has the committer try again later, if there was no room; other errors it returns.
+func (c *committer) patient(err error) error {
+	if !errors.Is(err, ErrNoSpace) {
+		return err
+	}
+	c.store.noSpace()
+	if c.retrying.Swap(true) {
+		return nil
+	}
+	c.store.running.Go(func() {
+		timer := c.store.clock.NewTimer(noSpaceRetry)
+		defer timer.Stop()
+		select {
+		case <-timer.C():
+		case <-c.store.stop:
+		}
+		c.retrying.Store(false)
+		c.nudge()
+	})
+	return nil
+}
+
+// nudge wakes the goroutine.
+func (c *committer) nudge() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -259,6 +294,7 @@ func (c *committer) commit(now int64, at place) error {
 // measure notes what a commit took.
 func (c *committer) measure(began time.Time) {
 	took := int64(c.store.clock.Since(began))
+	c.store.stats.Commit.Observe(time.Duration(took))
 	c.cost.Add((took - c.cost.Load()) / 8)
 }
 

@@ -34,8 +34,9 @@ type compactTask struct {
 }
 
 func (t *compactTask) perform(l *line, b *batch) {
-	t.current = l.state.rev
+	t.current, t.err = l.state.rev, l.admit(b, 0)
 	switch {
+	case t.err != nil:
 	case t.rev <= l.state.compacted:
 		t.err = ErrCompacted
 	case t.rev > l.state.rev:
@@ -91,7 +92,12 @@ type forgetTask struct {
 	rev  int64
 }
 
-func (t *forgetTask) perform(l *line, _ *batch) { l.state.forget(t.keys, t.rev) }
+func (t *forgetTask) perform(l *line, b *batch) {
+	l.state.forget(t.keys, t.rev)
+	if len(b.record.txns) == 0 {
+		l.sealed.index = l.state.copy()
+	}
+}
 
 func (st *state) forget(keys []string, rev int64) {
 	for _, key := range keys {

@@ -29,4 +29,6 @@
 //	M7 Commits follow.    The commits are a function of the op records alone: derived again after a crash they have the same ids.
 //	M8 Slow is alone.     No slow client, watcher, directory or network delays the line.
 //	M9 Failed is final.   After a write or sync that failed nothing is acknowledged any more.
+//	M10 Full is no failure. What the log has no room for is refused and leaves no trace. Until the alarm ends only what
+//	                      adds nothing is taken; reads, watches and leases go on.
 package mvcc

@@ -33,6 +33,10 @@ var (
 	ErrStale = errors.New("keys changed since the merge was computed")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("store is closed")
+	// ErrNoSpace says that there is no room for a change, or that there was none and AlarmNoSpace is still on. Nothing was written.
+	ErrNoSpace = errors.New("database space exceeded; free some space, then end the alarm NOSPACE")
+	// ErrCorrupt says that AlarmCorrupt is on.
+	ErrCorrupt = errors.New("the store is corrupt; restore it, then end the alarm CORRUPT")
 	// ErrFailed says that the store could not write and acknowledges nothing any more.
 	ErrFailed = errors.New("store has failed")
 	// ErrForeignHead says that someone else moved the branch.

@@ -11,6 +11,8 @@ import (
 // there is something for them. Streams fetch the events themselves, at their
 // own pace: what a slow client costs is its place in the window.
 type watchHub struct {
+	stats *Stats
+
 	mu struct {
 		sync.Mutex
 		window

@@ -129,11 +129,11 @@ func TestExpiredStaysSo(t *testing.T) {
 	l.grant(1, 10)
 	l.grant(2, 10)
 	clk.Step(9 * time.Second)
-	if _, err := l.keepAlive(2); err != nil {
+	if _, err := l.keepAlive(2, false); err != nil {
 		t.Error(err)
 	}
 	clk.Step(time.Second)
-	if _, err := l.keepAlive(1); !errors.Is(err, ErrLeaseNotFound) {
+	if _, err := l.keepAlive(1, true); !errors.Is(err, errOver) {
 		t.Errorf("kept alive after its time: %v", err)
 	}
 	ids, next := l.expired(clk.Now())

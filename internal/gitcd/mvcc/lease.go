@@ -22,6 +22,8 @@ type Lease struct {
 	// Granted and Remaining are seconds.
 	Granted, Remaining int64
 	Keys               []string // sorted
+
+	recorded int64
 }
 
 // lease is one lease. Whole seconds of life are granted anew with each keep-alive.
@@ -30,6 +32,8 @@ type lease struct {
 	ttl    int64 // seconds
 	expiry time.Time
 	keys   map[string]struct{}
+	// recorded is what is left by the records, in seconds; 0 is all of it.
+	recorded int64
 
 	due  time.Time // where it is in the queue: at its expiry, or earlier if it was kept alive since
 	slot int
@@ -82,6 +86,52 @@ func (l *leases) revoke(id LeaseID) {
 	}
 }
 
+// get returns a lease, nil if there is none.
+func (l *leases) get(id LeaseID) *lease {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.byID[id]
+}
+
+// restore brings back a lease that was revoked, with the keys it had then.
+func (l *leases) restore(n *lease) {
+	if n == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.byID[n.id] = n
+	heap.Push(&l.mu.queue, n)
+}
+
+// remain notes what the records say is left of a lease, and returns what they said before.
+func (l *leases) remain(id LeaseID, seconds int64) (before int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.mu.byID[id]
+	if n == nil {
+		return 0
+	}
+	before, n.recorded = n.recorded, seconds
+	return before
+}
+
+// resume gives each lease the time that the records say is left of it, from now on.
+func (l *leases) resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now()
+	for _, n := range l.mu.byID {
+		left := n.ttl
+		if n.recorded > 0 {
+			left = min(left, n.recorded)
+		}
+		n.expiry = now.Add(time.Duration(left) * time.Second)
+		n.due = n.expiry
+	}
+	heap.Init(&l.mu.queue)
+}
+
 // move detaches key from one lease and attaches it to another. Zero is none.
 func (l *leases) move(key string, from, to LeaseID) {
 	if from == to {
@@ -117,20 +167,6 @@ func (n *lease) sortedKeys() []string {
 	return out
 }
 
-// keepAlive gives a lease its full time again and returns that, in seconds. A
-// lease that has expired cannot come back, even if its keys are still there.
-func (l *leases) keepAlive(id LeaseID) (int64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := l.mu.byID[id]
-	now := l.clock.Now()
-	if n == nil || !n.expiry.After(now) {
-		return 0, ErrLeaseNotFound
-	}
-	n.expiry = now.Add(time.Duration(n.ttl) * time.Second)
-	return n.ttl, nil
-}
-
 func (l *leases) describe(id LeaseID, keys bool) (Lease, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,7 +188,7 @@ func (l *leases) list() []Lease {
 	now := l.clock.Now()
 	out := make([]Lease, 0, len(l.mu.byID))
 	for _, n := range l.mu.byID {
-		out = append(out, Lease{ID: n.id, Granted: n.ttl, Remaining: int64(n.expiry.Sub(now) / time.Second)})
+		out = append(out, Lease{ID: n.id, Granted: n.ttl, Remaining: int64(n.expiry.Sub(now) / time.Second), recorded: n.recorded})
 	}
 	slices.SortFunc(out, func(a, b Lease) int {
 		return cmp.Or(cmp.Compare(a.Remaining, b.Remaining), cmp.Compare(a.ID, b.ID))

@@ -55,14 +55,14 @@ func TestLeases(t *testing.T) {
 			if s.Revision() != 8 {
 				t.Errorf("a lease without keys took revision %d", s.Revision())
 			}
-			if ttl, err := s.KeepAlive(6); err != nil || ttl != 15 {
+			if ttl, err := s.KeepAlive(t.Context(), 6); err != nil || ttl != 15 {
 				t.Errorf("keep alive: %d, %v", ttl, err)
 			}
 			expire(t, s, clk, 5*time.Second, 5)
 			if have := brief(next(t, w)); have != "-/a@9 -/b@9 " {
 				t.Errorf("expiry: %s", have)
 			}
-			if _, err := s.KeepAlive(5); !errors.Is(err, mvcc.ErrLeaseNotFound) {
+			if _, err := s.KeepAlive(t.Context(), 5); !errors.Is(err, mvcc.ErrLeaseNotFound) {
 				t.Errorf("kept alive after its end: %v", err)
 			}
 			l, err := s.Lease(6, true)

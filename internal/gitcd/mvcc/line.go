@@ -5,6 +5,7 @@ package mvcc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,9 +21,11 @@ type line struct {
 	store *Store
 	state state
 
+	sealed     view // after the last batch that was appended
 	open       uncommitted
 	waitSince  time.Time // when something began to wait for its commit; zero if nothing does
 	lastCommit time.Time // when a transaction last ended a commit
+	retryAt    time.Time // until when nothing is written that no client asks for, since there was no room
 	seq        uint64    // of the last record appended
 	written    chan<- *batch
 
@@ -119,7 +122,10 @@ func (l *line) timer(at time.Time) clock.Timer {
 func (l *line) nextDeadline() time.Time {
 	_, at := l.state.leases.expired(time.Time{})
 	if commit := l.commitDeadline(); at.IsZero() || (!commit.IsZero() && commit.Before(at)) {
-		return commit
+		at = commit
+	}
+	if !l.retryAt.IsZero() {
+		return l.retryAt
 	}
 	return at
 }
@@ -162,9 +168,18 @@ func (l *line) turn() {
 // due expires leases and ends the wait of what is of grain Batch.
 func (l *line) due(b *batch) *batch {
 	now := l.store.clock.Now()
-	over, _ := l.state.leases.expired(now)
-	for _, id := range over {
-		l.revoke(b, id)
+	if now.Before(l.retryAt) {
+		return b
+	}
+	if !l.retryAt.IsZero() {
+		l.retryAt = noTime
+		l.record(b)
+	}
+	if !l.state.alarms.has(AlarmCorrupt) {
+		over, _ := l.state.leases.expired(now)
+		for _, id := range over {
+			l.revoke(b, id)
+		}
 	}
 	if at := l.commitDeadline(); !at.IsZero() && !now.Before(at) {
 		b.record.txns = append(b.record.txns, txnRecord{flags: endsCommit | takesBatched})
@@ -181,6 +196,7 @@ func (l *line) revoke(b *batch, id LeaseID) {
 			c.remove(key)
 		}
 	}
+	b.revoked = append(b.revoked, l.state.leases.get(id))
 	c.apply(op{kind: opRevoke, lease: id})
 	c.end()
 }
@@ -190,19 +206,29 @@ func (l *line) seal(b *batch) {
 	if len(b.tasks) == 0 && len(b.record.txns) == 0 {
 		return
 	}
-	if err := l.append(b); err != nil {
-		err = l.store.fail(fmt.Errorf("append to the journal: %w", err))
-		for _, t := range b.tasks {
-			t.done(err)
-		}
-		for _, t := range b.tokens {
-			t.fail(err)
-		}
-		return
+	to := l.before()
+	err := l.append(b)
+	switch {
+	case err == nil:
+		l.pass(b)
+	case errors.Is(err, ErrNoSpace):
+		l.refuse(b, to, err)
+	default:
+		l.broke(b, err)
 	}
+}
+
+// broke ends the store: it is not known what is on the disk.
+func (l *line) broke(b *batch, cause error) {
+	b.fail(l.store.fail(fmt.Errorf("append to the journal: %w", cause)))
+}
+
+// pass hands on a batch that was appended.
+func (l *line) pass(b *batch) {
 	b.view = l.state.view
 	if len(b.record.txns) > 0 {
 		b.view.index = l.state.copy()
+		l.sealed = b.view
 	}
 	l.written <- b
 }
@@ -231,7 +257,10 @@ func (l *line) append(b *batch) error {
 	}
 	record := b.record.encode()
 	seq, err := l.store.log.Append(context.Background(), []Frame{{Record: record, Objects: b.objects}}, false)
+	if err != nil {
+		return err
+	}
 	l.seq = seq
 	b.seq, b.size, b.objects = seq, len(record), nil
-	return err
+	return nil
 }

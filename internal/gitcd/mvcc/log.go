@@ -38,13 +38,15 @@ type Log interface {
 	// Append writes the frames, whole or not at all, behind all that was appended before. With durable it returns
 	// after a sync that covers them and everything appended before them; without, it does not wait for a sync that
 	// is under way. No frames and durable is a barrier. The objects can be had from Get as soon as it returns. It
-	// returns the number of the last record written; numbers grow. After an error nothing can be appended any more.
+	// returns the number of the last record written; numbers grow. An error that is ErrNoSpace says that there was no
+	// room and nothing was written; after any other one nothing can be appended any more.
 	Append(ctx context.Context, frames []Frame, durable bool) (seq uint64, err error)
 	// Get returns an object, or an error that says that there is none.
 	Get(id gitobj.ID) (gitobj.Kind, []byte, error)
 	// Ref returns what a ref points to.
 	Ref(name string) (gitobj.ID, bool)
 	// Checkpoint keeps payload in place of all records up to and including upTo, once what was appended before is durable.
+	// An error that is ErrNoSpace leaves the last checkpoint.
 	Checkpoint(ctx context.Context, payload []byte, upTo uint64) error
 	// LastCheckpoint returns the last checkpoint, nil and 0 if there is none.
 	LastCheckpoint() (payload []byte, upTo uint64, err error)

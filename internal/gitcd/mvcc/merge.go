@@ -71,6 +71,9 @@ func (s *Store) Merge(ctx context.Context, m Merge) (MergeResult, error) {
 	if err := s.do(ctx, t, t.waiter); err != nil {
 		return MergeResult{}, err
 	}
+	if t.refused != nil {
+		return MergeResult{}, fmt.Errorf("merge %s: %w", m.Theirs, t.refused)
+	}
 	if len(t.stale) > 0 {
 		return MergeResult{}, &StaleError{Keys: t.stale}
 	}
@@ -85,12 +88,26 @@ func (s *Store) Merge(ctx context.Context, m Merge) (MergeResult, error) {
 type mergeTask struct {
 	waiter
 	merge   Merge
+	refused error
 	stale   []string
 	result  MergeResult
 	reached chan error
 }
 
+func (t *mergeTask) cost() (n int64) {
+	for _, k := range t.merge.Changes {
+		if !k.Delete {
+			n += putOverhead + int64(len(k.Key)+len(k.Value))
+		}
+	}
+	return n
+}
+
 func (t *mergeTask) perform(l *line, b *batch) {
+	t.stale = nil
+	if t.refused = l.admit(b, t.cost()); t.refused != nil {
+		return
+	}
 	for _, k := range t.merge.Changes {
 		if modOf(l.state.get(k.Key)) != k.Expect {
 			t.stale = append(t.stale, k.Key)

@@ -40,7 +40,7 @@ func (s *Store) Txn(ctx context.Context, t Txn) (TxnResult, error) {
 	if t.readonly() {
 		return s.readTxn(ctx, &t)
 	}
-	task := &txnTask{txn: &t, waiter: newWaiter()}
+	task := &txnTask{txn: &t, cost: t.cost(), waiter: newWaiter()}
 	if err := s.do(ctx, task, task.waiter); err != nil {
 		return TxnResult{}, err
 	}
@@ -84,6 +84,7 @@ func (v view) readAll(t *Txn, c choice) txnAnswer {
 type txnTask struct {
 	waiter
 	txn    *Txn
+	cost   int64
 	answer txnAnswer
 	err    error
 }
@@ -94,6 +95,9 @@ func (t *txnTask) perform(l *line, b *batch) {
 		return
 	}
 	if t.err = l.state.verify(t.txn, c, l.state.leases); t.err != nil {
+		return
+	}
+	if t.err = l.admit(b, t.cost); t.err != nil {
 		return
 	}
 	ch := l.begin(b)
@@ -190,6 +194,9 @@ type grantTask struct {
 }
 
 func (t *grantTask) perform(l *line, b *batch) {
+	if t.err = l.admit(b, leaseOverhead); t.err != nil {
+		return
+	}
 	if t.id == 0 {
 		t.id, t.err = l.state.leases.pick()
 	} else if l.state.leases.has(t.id) {
@@ -234,20 +241,15 @@ type revokeTask struct {
 }
 
 func (t *revokeTask) perform(l *line, b *batch) {
+	if t.err = l.admit(b, 0); t.err != nil {
+		return
+	}
 	if !l.state.leases.has(t.id) {
 		t.err = ErrLeaseNotFound
 		return
 	}
 	l.revoke(b, t.id)
 	t.revision = l.state.rev
-}
-
-// KeepAlive gives a lease its full time again and returns it, in seconds.
-func (s *Store) KeepAlive(id LeaseID) (ttl int64, err error) {
-	if err := s.failure(); err != nil {
-		return 0, err
-	}
-	return s.leases.keepAlive(id)
 }
 
 // Lease describes a lease.

@@ -65,6 +65,7 @@ type RangeResult struct {
 type view struct {
 	index
 	rev, compacted int64
+	alarms         alarmSet
 }
 
 func (v view) check(rev int64) error {

@@ -38,19 +38,36 @@ const (
 	opGrant   opKind = 3
 	opRevoke  opKind = 4
 	opCompact opKind = 5
+	// opRaise and opSilence are about an alarm.
+	opRaise   opKind = 6
+	opSilence opKind = 7
+	// opRemain says how much is left of a lease's time; 0 is all of it.
+	opRemain opKind = 8
+	// opForward moves the revision on, without a change.
+	opForward opKind = 9
+	// opPutAt and opDeleteAt are how an opPut and an opDelete are recorded that say which of their revision's changes
+	// they are. Others follow the one before.
+	opPutAt    opKind = 10
+	opDeleteAt opKind = 11
 )
 
 // op is one change, as it is recorded.
 type op struct {
 	kind  opKind
 	grain layout.Grain
-	key   string
+	alarm Alarm
+	// placed says that sub is known: which of the revision's changes this is.
+	placed bool
+	sub    uint32
+	key    string
 
 	mod, create, ver int64 // mod is also the revision that opCompact compacts
 	lease            LeaseID
 	ttl              int64 // seconds
 	blob             gitobj.ID
 	size             int64
+
+	before int64 // of opRemain: what it replaces, for an undo; not recorded
 }
 
 // txnFlags are what the committer must know of a transaction.
@@ -147,8 +164,20 @@ func (e *encoder) mod(rev int64) {
 	e.lastMod = rev
 }
 
+// recordedKind is the kind by which an op is recorded.
+func (o *op) recordedKind() opKind {
+	switch {
+	case o.placed && o.kind == opPut:
+		return opPutAt
+	case o.placed && o.kind == opDelete:
+		return opDeleteAt
+	default:
+		return o.kind
+	}
+}
+
 func (e *encoder) op(o *op) {
-	e.b = append(e.b, byte(o.kind)|byte(o.grain)<<4)
+	e.b = append(e.b, byte(o.recordedKind())|byte(o.grain)<<4)
 	switch o.kind {
 	case opPut:
 		e.key(o.key)
@@ -161,13 +190,18 @@ func (e *encoder) op(o *op) {
 	case opDelete:
 		e.key(o.key)
 		e.mod(o.mod)
-	case opGrant:
+	case opGrant, opRemain:
 		e.int(int64(o.lease))
 		e.int(o.ttl)
 	case opRevoke:
 		e.int(int64(o.lease))
-	case opCompact:
+	case opCompact, opForward:
 		e.int(o.mod)
+	case opRaise, opSilence:
+		e.b = append(e.b, byte(o.alarm))
+	}
+	if o.placed {
+		e.uint(uint64(o.sub))
 	}
 }
 
@@ -324,20 +358,31 @@ func (d *decoder) op() (o op) {
 	head := d.byte()
 	o.kind, o.grain = opKind(head&0x0f), layout.Grain(head>>4)
 	switch o.kind {
+	case opPutAt:
+		o.kind, o.placed = opPut, true
+	case opDeleteAt:
+		o.kind, o.placed = opDelete, true
+	}
+	switch o.kind {
 	case opPut:
 		o.key, o.mod = d.key(), d.mod()
 		o.create = o.mod - d.int()
 		o.ver, o.lease, o.blob, o.size = d.int(), LeaseID(d.int()), d.id(), d.int()
 	case opDelete:
 		o.key, o.mod = d.key(), d.mod()
-	case opGrant:
+	case opGrant, opRemain:
 		o.lease, o.ttl = LeaseID(d.int()), d.int()
 	case opRevoke:
 		o.lease = LeaseID(d.int())
-	case opCompact:
+	case opCompact, opForward:
 		o.mod = d.int()
+	case opRaise, opSilence:
+		o.alarm = Alarm(d.byte())
 	default:
 		d.fail(fmt.Sprintf("op kind %d is unknown; read it with the version of gitcd that wrote it", o.kind))
+	}
+	if o.placed {
+		o.sub = uint32(d.uint()) //nolint:gosec // a revision has fewer than 4G changes
 	}
 	return o
 }

@@ -18,14 +18,27 @@ func drawOp(t *rapid.T) op {
 	key := rapid.StringOf(rapid.RuneFrom([]rune{'/', 'a', 'b', 0, 'é'})).Draw(t, "key")
 	rev, lease := rapid.Int64Range(1, 1<<50).Draw(t, "rev"), LeaseID(rapid.Int64().Draw(t, "lease"))
 	grain := layout.Grain(rapid.IntRange(0, 2).Draw(t, "grain"))
-	switch opKind(rapid.IntRange(1, 5).Draw(t, "kind")) {
+	switch opKind(rapid.IntRange(1, 9).Draw(t, "kind")) {
 	case opPut:
 		return op{
 			kind: opPut, grain: grain, key: key, mod: rev, create: rapid.Int64Range(1, rev).Draw(t, "create"), ver: rapid.Int64Range(1, 1<<40).Draw(t, "version"),
 			lease: lease, blob: gitobj.Hash(gitobj.KindBlob, []byte(key)), size: rapid.Int64Range(-1, 1<<30).Draw(t, "size"),
 		}
 	case opDelete:
-		return op{kind: opDelete, grain: grain, key: key, mod: rev}
+		placed := rapid.Bool().Draw(t, "placed")
+		o := op{kind: opDelete, grain: grain, key: key, mod: rev, placed: placed}
+		if placed {
+			o.sub = rapid.Uint32().Draw(t, "sub")
+		}
+		return o
+	case opRaise:
+		return op{kind: opRaise, grain: grain, alarm: AlarmNoSpace}
+	case opSilence:
+		return op{kind: opSilence, grain: grain, alarm: AlarmCorrupt}
+	case opRemain:
+		return op{kind: opRemain, grain: grain, lease: lease, ttl: rapid.Int64().Draw(t, "ttl")}
+	case opForward:
+		return op{kind: opForward, grain: grain, mod: rev}
 	case opGrant:
 		return op{kind: opGrant, grain: grain, lease: lease, ttl: rapid.Int64().Draw(t, "ttl")}
 	case opRevoke:

@@ -128,6 +128,7 @@ func (r *recovery) batch(b batchRecord) error {
 
 func (r *recovery) op(o *op) {
 	if o.kind == opDelete && r.state.get(o.key) == nil {
+		r.state.place(o)
 		r.state.rev = max(r.state.rev, o.mod)
 		return
 	}

@@ -238,7 +238,7 @@ func TestModel(t *testing.T) {
 		defer func() { _ = r.store.Close(r.ctx) }()
 		t.Repeat(map[string]func(*rapid.T){
 			"txn": r.txn, "txn2": r.txn, "txn3": r.txn, "read": r.read, "read2": r.read,
-			"compact": r.compact, "lease": r.lease, "watch": r.watch, "tree": r.tree, "restart": r.restart,
+			"compact": r.compact, "full": r.full, "lease": r.lease, "watch": r.watch, "tree": r.tree, "restart": r.restart,
 		})
 	})
 }

@@ -38,6 +38,10 @@ type Options struct {
 	MinLeaseTTL int64
 	// CheckpointBytes is after how many bytes of op records the index is saved. Default 16 MiB.
 	CheckpointBytes int64
+	// Quota is how many bytes may be used before AlarmNoSpace is raised; 0 is no bound. Size says how many are.
+	Quota int64
+	// Size returns how many bytes are used. It is called by the line: it must be quick. Without it there is no quota.
+	Size func() int64
 	// Clock is the time. Default the machine's.
 	Clock clock.Clock
 }
@@ -89,9 +93,11 @@ type Store struct {
 	line      *line
 	committer *committer // nil without a log
 
-	current atomic.Pointer[view] // what readers see
-	broken  atomic.Pointer[error]
-	failed  chan struct{} // closed when broken is set
+	current    atomic.Pointer[view] // what readers see
+	unrecorded atomic.Uint32        // the alarms that there was no room to record
+	broken     atomic.Pointer[error]
+	failed     chan struct{} // closed when broken is set
+	stats      Stats
 
 	stop     chan struct{}
 	running  sync.WaitGroup // line, syncer, committer
@@ -109,7 +115,7 @@ func Open(ctx context.Context, log Log, o Options) (*Store, error) {
 	s.clock = s.o.Clock
 	s.vals = &values{log: log, budget: s.o.ValueBudget}
 	s.leases = newLeases(s.clock)
-	s.hub = &watchHub{}
+	s.hub = &watchHub{stats: &s.stats}
 	s.hub.mu.streams = map[*WatchStream]struct{}{}
 
 	r := &recovery{store: s, state: state{view: view{index: newIndex(), rev: 1}, leases: s.leases}}
@@ -129,7 +135,8 @@ func (s *Store) start(r *recovery) {
 	s.hub.mu.window, s.hub.mu.rev, s.hub.mu.compacted = r.window, v.rev, v.compacted
 
 	written := make(chan *batch, inFlight)
-	s.line = &line{store: s, state: r.state, written: written, seq: r.seq}
+	s.leases.resume()
+	s.line = &line{store: s, state: r.state, sealed: v, written: written, seq: r.seq}
 	s.line.inbox.wake = make(chan struct{}, 1)
 	if s.log != nil {
 		s.committer = r.committer
@@ -211,6 +218,7 @@ func (s *Store) Close(ctx context.Context) error {
 
 // Range reads keys.
 func (s *Store) Range(ctx context.Context, r RangeRequest) (RangeResult, error) {
+	s.stats.Ranges.Add(1)
 	v := *s.current.Load()
 	keys, count, err := s.collect(ctx, v, r)
 	if err != nil {

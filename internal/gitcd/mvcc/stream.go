@@ -255,6 +255,7 @@ func (s *WatchStream) poll() (WatchResponse, bool, error) {
 		}
 		s.proceed(w, last, upTo, len(r.Events) > 0)
 		if len(r.Events) > 0 {
+			s.hub.stats.Events.Add(int64(len(r.Events)))
 			return r, true, nil
 		}
 	}

@@ -53,9 +53,11 @@ func (s *Store) sync(group []*batch) error {
 		if s.log == nil || len(b.record.txns) == 0 {
 			continue
 		}
+		began := s.clock.Now()
 		if _, err := s.log.Append(context.Background(), nil, true); err != nil {
 			return s.fail(fmt.Errorf("sync the journal: %w", err))
 		}
+		s.stats.Sync.Observe(s.clock.Since(began))
 		return nil
 	}
 	return nil
@@ -65,6 +67,7 @@ func (s *Store) sync(group []*batch) error {
 // who asked for it.
 func (s *Store) publish(b *batch) {
 	if len(b.record.txns) > 0 {
+		s.stats.count(b)
 		s.vals.add(b.fresh...)
 		v := b.view
 		cut := s.hub.publish(b.events, v.rev, v.compacted, func() { s.current.Store(&v) })

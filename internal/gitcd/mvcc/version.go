@@ -28,7 +28,8 @@ type version struct {
 	mod, create, ver int64
 	lease            LeaseID
 	blob             gitobj.ID
-	size             int64 // of the value; -1 if the blob came from elsewhere
+	sub              uint32 // which of its revision's changes it is, from 0; here, where it takes no room
+	size             int64  // of the value; -1 if the blob came from elsewhere
 	deleted          bool
 
 	value atomic.Pointer[cached]  // nil: to be read from the log
