@@ -28,6 +28,7 @@
 //	journal/state         where reading starts: refs, number and checksum at the first open segment
 //	journal/foreign       the packs that were there before the journal
 //	journal/synced        a hint: up to where the open segment is durable
+//	journal/failed        why the last process wrote no more; the next one writes the open segment anew
 //
 // # Laws
 //
@@ -38,6 +39,6 @@
 //	J5 One writer.      The lock says who; a second one is told.
 //	J6 Always Git.      Stock Git reads the repository at any time, and passes fsck --strict.
 //	J7 Records decide.  A ref is what the records say; packed-refs is a hint for Git.
-//	J8 Dead is dead.    After a failed write or sync nothing is written or acknowledged any more.
+//	J8 Dead is dead.    After a failed write or sync no batch is written or acknowledged any more.
 //	J9 True names.      An object's content has its id's hash, and each index finds what its pack has.
 package journal

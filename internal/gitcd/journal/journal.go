@@ -91,7 +91,9 @@ type visibleRef struct {
 // fail makes the journal refuse all that follows, and returns why.
 func (j *Journal) fail(op, file string, cause error) error {
 	var err error = &Error{Op: op, File: file, Offset: -1, Err: fmt.Errorf("%w: %w", ErrFailed, cause), Hint: hintDisk}
-	j.failure.CompareAndSwap(nil, &err)
+	if j.failure.CompareAndSwap(nil, &err) {
+		j.mark(err)
+	}
 	return *j.failure.Load()
 }
 

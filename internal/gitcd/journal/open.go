@@ -126,9 +126,6 @@ func (j *Journal) load() error {
 	if err := j.loadSegments(from); err != nil {
 		return err
 	}
-	if err := j.settle(); err != nil {
-		return err
-	}
 	_, upTo, err := readCheckpoint(j.fs, j.dir)
 	if err != nil {
 		return err
@@ -177,7 +174,7 @@ func (j *Journal) loadSegments(from start) error {
 	j.mu.refs = refsOf(r.refs, r.seq)
 	j.mu.refChanges = 1 // Git has yet to be told
 	j.syncs.seq = r.seq
-	return nil
+	return j.settle()
 }
 
 func (j *Journal) loadSegment(r *recovery, number uint32, from start) error {

@@ -24,6 +24,7 @@ const (
 	stateFile      = journalDir + "/state"
 	syncedFile     = journalDir + "/synced"
 	foreignFile    = journalDir + "/foreign"
+	failedFile     = journalDir + "/failed"
 	packDir        = "objects/pack"
 	packedRefsFile = "packed-refs"
 )

@@ -13,4 +13,5 @@
 //	V2 Nothing else does. Mem's crash clones lose, tear or reorder what was not synced.
 //	V3 Whole renames.     Rename replaces its target at once: a reader sees the old file or the new.
 //	V4 One holder.        A file opened with Lock is open once, until Close or the end of the process.
+//	V5 Failed is lost.    What a Sync that failed was about may be lost, though it shows, and though a later Sync says nothing.
 package vfs

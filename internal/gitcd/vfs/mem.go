@@ -315,9 +315,13 @@ func (f *memFile) Truncate(size int64) error {
 	return nil
 }
 
-// Sync makes the content survive.
+// Sync makes the content survive. One that fails has the system forget that
+// there is something to be written, as Linux does: it shows, and no later sync writes it.
 func (f *memFile) Sync() error {
 	if err := f.fs.before(Op{Kind: OpSync, Name: f.name}); err != nil {
+		f.fs.mu.Lock()
+		defer f.fs.mu.Unlock()
+		f.node.changes = nil
 		return &fs.PathError{Op: "sync", Path: f.name, Err: err}
 	}
 	f.fs.mu.Lock()
