@@ -1,15 +1,30 @@
 // Copyright The Trishanku Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package branch joins a journal to a store, so that neither knows the other:
-// one repository directory, one branch that is written.
+// Package branch joins a journal to the stores of the branches that are
+// written in it, so that neither knows the other: one repository directory, one
+// journal, a store for each branch.
 //
-//	mvcc.Store ─► Log ─► journal.Journal ─► disk
+//	mvcc.Store ─► log 0 ─┐                              ┌─► record          branch 0
+//	mvcc.Store ─► log 1 ─┼─► Mux ─► journal.Journal ────┼─► 0x00 1 record   branch 1
+//	mvcc.Store ─► log 2 ─┘                              └─► 0x00 2 record   branch 2
+//
+// A journal has one stream of records and one checkpoint. The first branch of a
+// repository is number 0, and its records lie there as they are: a repository
+// with one branch has nothing but them. Records of any other begin with a zero
+// byte and the branch's number. As soon as there is a second branch, the
+// journal's checkpoint holds a table of all: name, last checkpoint, up to which
+// frame it goes, and, of a branch that is not open, the records behind it.
 //
 // # Laws
 //
-//	B1 Nothing added.  Every frame goes to the journal as it is; numbers are the journal's.
-//	B2 Store last.     On Close the store ends before the journal, so that its last commit is kept.
+//	B1 Nothing added.  A single branch's frames go to the journal as they are; numbers are the journal's.
+//	B2 Store last.     On Close the stores end before the journal, so that their last commits are kept.
+//	B3 To each its own. A store gets its own records, all that its checkpoint does not cover, once and in order.
+//	B4 Named first.    A branch's number is durable in the table before its first record is written.
+//	B5 None is lost.   The journal's checkpoint never covers a record of a branch whose own checkpoint does not,
+//	                   unless the table holds that record.
+//	B6 None holds back. A branch whose records are old is asked to save; one that is not open has them in the table.
 package branch
 
 import (
@@ -17,7 +32,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
@@ -42,68 +56,56 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, jo journal.Options, o mv
 	return &Branch{Journal: j, Store: s}, nil
 }
 
-// OpenStore opens the store of o.Branch in an open journal.
-func OpenStore(ctx context.Context, j *journal.Journal, o mvcc.Options) (*mvcc.Store, error) {
-	s, err := mvcc.Open(ctx, log{j}, o)
-	if err != nil {
-		return nil, fmt.Errorf("open branch %s: %w", o.Branch, err)
-	}
-	return s, nil
-}
-
 // Close commits and keeps everything.
 func (b *Branch) Close(ctx context.Context) error {
 	return errors.Join(b.Store.Close(ctx), b.Journal.Close(ctx))
 }
 
-// log is a journal as mvcc wants it.
-type log struct{ j *journal.Journal }
-
-// Append implements mvcc.Log.
-func (l log) Append(ctx context.Context, frames []mvcc.Frame, durable bool) (uint64, error) {
-	out := make([]journal.Frame, len(frames))
-	for i, f := range frames {
-		out[i].Record = f.Record
-		out[i].Objects = make([]journal.Object, len(f.Objects))
-		for k, o := range f.Objects {
-			out[i].Objects[k] = journal.Object(o)
-		}
-		out[i].Refs = make([]journal.RefUpdate, len(f.Refs))
-		for k, r := range f.Refs {
-			out[i].Refs[k] = journal.RefUpdate(r)
-		}
-	}
-	places, err := l.j.Append(ctx, out, durable)
+// OpenStore opens the store of o.Branch alone in an open journal.
+func OpenStore(ctx context.Context, j *journal.Journal, o mvcc.Options) (*mvcc.Store, error) {
+	s, err := OpenStores(ctx, j, []mvcc.Options{o})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if len(places) == 0 {
-		return l.j.Seq(), nil
-	}
-	return places[len(places)-1].Seq, nil
+	return s.Each[0], nil
 }
 
-// Get implements mvcc.Log.
-func (l log) Get(id gitobj.ID) (gitobj.Kind, []byte, error) { return l.j.Get(id) }
-
-// Ref implements mvcc.Log.
-func (l log) Ref(name string) (gitobj.ID, bool) { return l.j.Ref(name) }
-
-// Checkpoint implements mvcc.Log.
-func (l log) Checkpoint(ctx context.Context, payload []byte, upTo uint64) error {
-	return l.j.Checkpoint(ctx, payload, upTo)
+// Stores are the stores of the branches that are open in one journal.
+type Stores struct {
+	// Each has a store for each of the options that they were opened with, in their order.
+	Each []*mvcc.Store
+	mux  *mux
 }
 
-// LastCheckpoint implements mvcc.Log.
-func (l log) LastCheckpoint() (payload []byte, upTo uint64, err error) { return l.j.LastCheckpoint() }
-
-// Replay implements mvcc.Log. Frames without a record are other writers'
-// objects and refs, such as what was fetched.
-func (l log) Replay(yield func(seq uint64, record []byte) error) error {
-	return l.j.Records(func(seq uint64, record []byte, _ []journal.RefUpdate) error {
-		if len(record) == 0 {
-			return nil
+// OpenStores opens the stores of several branches in an open journal. The
+// branch that a repository was first served with stays its first one: in a
+// repository that had only one, it has to be the first of the options.
+func OpenStores(ctx context.Context, j *journal.Journal, options []mvcc.Options) (*Stores, error) {
+	names := make([]string, len(options))
+	for i, o := range options {
+		names[i] = o.Branch
+	}
+	m, err := newMux(j, names)
+	if err != nil {
+		return nil, fmt.Errorf("read which branches the journal has: %w", err)
+	}
+	s := &Stores{mux: m}
+	for _, o := range options {
+		store, err := m.open(ctx, o)
+		if err != nil {
+			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
-		return yield(seq, record)
-	})
+		s.Each = append(s.Each, store)
+	}
+	return s, nil
+}
+
+// Close commits and keeps everything. The journal stays open.
+func (s *Stores) Close(ctx context.Context) error {
+	errs := []error{}
+	s.mux.stopSaving()
+	for _, store := range s.Each {
+		errs = append(errs, store.Close(ctx))
+	}
+	return errors.Join(errs...)
 }

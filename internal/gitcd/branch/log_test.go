@@ -33,6 +33,6 @@ func TestJournalIsALog(t *testing.T) {
 		if j, err = journal.Open(t.Context(), vfs.OS{}, dir, journal.Options{SegmentSize: 1 << 14}); err != nil {
 			t.Fatal(err)
 		}
-		return log{j}
+		return log{j: j}
 	})
 }
