@@ -32,6 +32,9 @@ type Config struct {
 	// Author is the author of the branch's commits. Default: the last part of the branch, at gitcd.invalid.
 	Author Author `json:"author,omitzero"`
 
+	// Member is how the etcd of this branch calls itself.
+	Member Member `json:"member,omitzero"`
+
 	// HolderFile keeps the id of this writer over restarts; it is created if it is absent. A writer that finds the
 	// branch's last epoch held by this id goes on in it, any other takes the next. Default: holder in Repository.
 	HolderFile string `json:"holderFile,omitempty"`
@@ -59,6 +62,20 @@ type Config struct {
 
 	// Grains say, by key prefix, how finely history is kept; laid over the defaults for Kubernetes. The longest prefix counts.
 	Grains []Grain `json:"grains,omitempty"`
+
+	// Keys say where keys lie in the tree. Absent: a key's path is the key.
+	Keys []KeyPrefix `json:"keys,omitempty"`
+
+	// Start says what the first start over commits that others made does. Later starts know it.
+	Start Start `json:"start,omitzero"`
+
+	// Pulls are plain Git repositories whose branches are merged into this one.
+	Pulls []Pull `json:"pulls,omitempty"`
+
+	// Branches are served in place of the one Branch, each as an etcd of its own. What says how a branch is served then
+	// stands there. They stay alone: an upstream takes a gitcd of its own. The branch that a repository was served with
+	// when it was alone comes first.
+	Branches []Branch `json:"branches,omitempty"`
 
 	// PublishInterval bounds the time until stock Git sees a change. Default: 500ms.
 	PublishInterval Duration `json:"publishInterval,omitzero"`

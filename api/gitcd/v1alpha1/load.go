@@ -53,12 +53,16 @@ func (c *Config) setDefaults() {
 }
 
 func (c *Config) setBranchDefaults() {
-	if c.Branch != "" {
-		orDefault(&c.Author.Name, path.Base(c.Branch))
+	if len(c.Branches) > 0 {
+		for i := range c.Branches {
+			c.Branches[i].setDefaults()
+		}
+		if c.Branch == "" {
+			return
+		}
 	}
-	if c.Author.Name != "" {
-		orDefault(&c.Author.Email, c.Author.Name+"@gitcd.invalid")
-	}
+	c.Author.setDefaults(c.Branch)
+	setPullDefaults(c.Pulls, c.Branch)
 	if c.Repository != "" {
 		orDefault(&c.HolderFile, path.Join(c.Repository, "holder"))
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // branchName allows what both Git and a certificate's common name allow, and no more.
-var branchName = regexp.MustCompile(`^[a-z0-9]([-._a-z0-9]*[a-z0-9])?(/[a-z0-9]([-._a-z0-9]*[a-z0-9])?)*$`)
+var branchName = regexp.MustCompile(`^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?(/[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)*$`)
 
 // problems collects what is wrong, each with its field.
 type problems struct{ errs []error }
@@ -71,6 +71,11 @@ func (c *Config) validateHub(p *problems) {
 		{"mode", c.Mode != ""},
 		{"leaseDuration", c.LeaseDuration.Duration != 0},
 		{"grains", c.Grains != nil},
+		{"member", c.Member != Member{}},
+		{"keys", c.Keys != nil},
+		{"start", c.Start != Start{}},
+		{"pulls", c.Pulls != nil},
+		{"branches", c.Branches != nil},
 	}
 	for _, f := range foreign {
 		if f.set {
@@ -102,31 +107,20 @@ func (c *Config) validateHub(p *problems) {
 }
 
 func (c *Config) validateBranch(p *problems) {
+	if len(c.Branches) > 0 {
+		c.validateBranches(p)
+		return
+	}
 	p.branch("branch", c.Branch)
 	p.file("holderFile", c.HolderFile)
-	if strings.ContainsAny(c.Author.Name, "<>\n") || strings.ContainsAny(c.Author.Email, "<>\n ") {
-		p.add("author", "%q <%s> holds a character that a Git signature cannot", c.Author.Name, c.Author.Email)
+	b := c.Served()
+	if len(b) == 0 {
+		b = []Branch{{Author: c.Author, Member: c.Member, Listeners: c.Listeners, Events: c.Events, Keys: c.Keys, Grains: c.Grains, Start: c.Start, Pulls: c.Pulls}}
 	}
-	p.listeners("listeners", c.Listeners)
-	if c.Events != nil {
-		p.listeners("events.listeners", c.Events.Listeners)
-	}
+	p.served("", &b[0])
 	c.validateExchange(p)
-	seen := map[string]int{} // prefix -> index
-	for i, g := range c.Grains {
-		field := fmt.Sprintf("grains[%d]", i)
-		if g.Prefix == "" {
-			p.add(field+".prefix", "is empty; write a key prefix such as /registry/leases/")
-		}
-		if j, ok := seen[g.Prefix]; ok {
-			p.add(field+".prefix", "%q was given in grains[%d] already; keep one", g.Prefix, j)
-		}
-		seen[g.Prefix] = i
-		switch g.Grain {
-		case GrainFull, GrainBatch, GrainLocal:
-		default:
-			p.add(field+".grain", "is %q; write Full, Batch or Local", g.Grain)
-		}
+	if c.Upstream != nil && len(c.Pulls) > 0 {
+		p.add("pulls", "does not go with upstream, which is pulled already; remove one of them")
 	}
 }
 
@@ -169,7 +163,7 @@ func (p *problems) branch(field, name string) {
 	case strings.HasPrefix(name, "refs/"):
 		p.add(field, "is %q; leave out refs/heads/", name)
 	case !branchName.MatchString(name) || strings.Contains(name, "..") || strings.HasSuffix(name, ".lock"):
-		p.add(field, "%q is not a branch's name; write parts of small letters, digits, '-', '_' and '.', joined by '/'", name)
+		p.add(field, "%q is not a branch's name; write parts of letters, digits, '-', '_' and '.', joined by '/'", name)
 	}
 }
 
