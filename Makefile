@@ -45,6 +45,10 @@ lint: build-golangci-lint  ## All linters, the import law among them
 bench:  ## Go benchmarks of the hot paths
 	@$(GO) test -run '^$$' -bench . -benchmem ./internal/gitcd/...
 
+.PHONY: conformance
+conformance: build-peers  ## The suites of gitcd's peers, with gitcd in etcd's place (SUITE=apiserver picks one, RUN=regexp tests; PEER=1 runs etcd beside it)
+	@$(GO) run ./test/conformance -suite "$(SUITE)" -run "$(RUN)" -server "$(SERVER)" -peer=$(if $(PEER),true,false)
+
 .PHONY: fuzz
 fuzz:  ## Each fuzz target for FUZZTIME (default 30s)
 	@for p in $$(grep -rlE '^func Fuzz' --include '*_test.go' internal | xargs -n1 dirname | sort -u); do \
