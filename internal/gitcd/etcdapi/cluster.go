@@ -23,7 +23,7 @@ var errOneMember = status.Error(codes.Unimplemented, "gitcd has one member: heav
 func (s *clusterServer) MemberList(context.Context, *pb.MemberListRequest) (*pb.MemberListResponse, error) {
 	return &pb.MemberListResponse{
 		Header:  s.header(s.store.Revision()),
-		Members: []*pb.Member{{ID: s.o.MemberID, Name: s.o.Name, ClientURLs: s.o.ClientURLs, PeerURLs: s.o.ClientURLs}},
+		Members: []*pb.Member{{ID: s.o.MemberID, Name: s.o.Name, ClientURLs: s.o.ClientURLs, PeerURLs: s.o.PeerURLs}},
 	}, nil
 }
 

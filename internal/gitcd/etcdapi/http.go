@@ -4,73 +4,101 @@
 package etcdapi
 
 import (
+	"context"
 	"encoding/json"
+	"expvar"
+	"net"
 	"net/http"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"net/http/pprof"
+	"slices"
+	"strings"
 )
 
-// Handler serves what etcd serves over plain HTTP: /health, /livez, /readyz,
-// /version and /metrics.
-func (s *Server) Handler() http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(&collector{Server: s})
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /version", s.serveVersion)
-	for _, path := range []string{"/health", "/livez", "/readyz"} {
-		mux.HandleFunc("GET "+path, s.serveHealth)
+// handler serves what etcd serves over HTTP on the clients' port.
+func (f *Front) handler() (http.Handler, error) {
+	mux := f.probeMux()
+	mux.HandleFunc("GET /version", f.serveVersion)
+	mux.Handle("GET /debug/vars", expvar.Handler())
+	if f.o.Profiling {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
+	if !f.o.NoGateway {
+		gateway, err := f.gateway()
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("/v3/", gateway)
+	}
+	return f.guard(mux), nil
+}
+
+// probes serves health and metrics alone.
+func (f *Front) probes() http.Handler { return f.probeMux() }
+
+func (f *Front) probeMux() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", f.metrics())
+	f.registerHealth(mux)
 	return mux
 }
 
-func (s *Server) serveVersion(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, map[string]string{"etcdserver": Version, "etcdcluster": storageVersion, "storage": storageVersion})
+// guard keeps web pages out: a browser sends their requests to any port of its
+// own machine. It also lets gRPC through that shares a connection with HTTP.
+func (f *Front) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
+			f.grpc.ServeHTTP(w, r)
+		case r.Context().Value(safeConn{}) != nil:
+			next.ServeHTTP(w, r)
+		case !f.hostAllowed(r.Host):
+			http.Error(w, "this host name is not served here", http.StatusMisdirectedRequest)
+		case !f.o.AnyOrigin && r.Header.Get("Origin") != "" && r.Header.Get("Origin") != "http://"+r.Host && r.Header.Get("Origin") != "https://"+r.Host:
+			http.Error(w, "web pages of other origins are not served", http.StatusForbidden)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
 }
 
-func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	if err := s.store.Healthy(); err != nil {
-		reply(w, http.StatusServiceUnavailable, map[string]string{"health": "false", "reason": err.Error()})
+// safeConn is the key in the context of a request that came on a safe connection.
+type safeConn struct{}
+
+func noteSafe(ctx context.Context, c net.Conn) context.Context {
+	if known, ok := c.(*conn); ok && known.safe {
+		return context.WithValue(ctx, safeConn{}, true)
+	}
+	return ctx
+}
+
+// hostAllowed says whether a request may be for this host. An address cannot be a web page's name for us.
+func (f *Front) hostAllowed(host string) bool {
+	if len(f.o.Hosts) == 0 || slices.Contains(f.o.Hosts, "*") {
+		return true
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return host == "" || host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil || slices.Contains(f.o.Hosts, host)
+}
+
+func (f *Front) serveVersion(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	reply(w, map[string]string{"etcdserver": Version, "etcdcluster": storageVersion, "storage": storageVersion})
+}
+
+// reply writes JSON without a line's end, as etcd does.
+func reply(w http.ResponseWriter, body any) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	reply(w, http.StatusOK, map[string]string{"health": "true", "reason": ""})
-}
-
-func reply(w http.ResponseWriter, code int, body map[string]string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	if err := json.NewEncoder(w).Encode(body); err != nil {
+	if _, err := w.Write(data); err != nil {
 		return // the client has gone: nobody to tell
-	}
-}
-
-// collector reads the store's state when Prometheus asks.
-type collector struct{ *Server }
-
-var (
-	descHasLeader   = prometheus.NewDesc("etcd_server_has_leader", "Whether the member takes writes.", nil, nil)
-	descDBSize      = prometheus.NewDesc("etcd_mvcc_db_total_size_in_bytes", "Bytes that the repository takes.", nil, nil)
-	descKeys        = prometheus.NewDesc("etcd_debugging_mvcc_keys_total", "Keys.", nil, nil)
-	descRevision    = prometheus.NewDesc("etcd_debugging_mvcc_current_revision", "Current revision.", nil, nil)
-	descCompacted   = prometheus.NewDesc("etcd_debugging_mvcc_compact_revision", "Compacted revision.", nil, nil)
-	descUncommitted = prometheus.NewDesc("gitcd_uncommitted_transactions", "Durable transactions that no Git commit has yet.", nil, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (c *collector) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, out) }
-
-// Collect implements prometheus.Collector.
-func (c *collector) Collect(out chan<- prometheus.Metric) {
-	st := c.store.Status()
-	leader := 1.0
-	if c.store.Healthy() != nil {
-		leader = 0
-	}
-	for desc, value := range map[*prometheus.Desc]float64{
-		descHasLeader: leader, descDBSize: float64(c.o.DBSize()), descKeys: float64(st.Keys),
-		descRevision: float64(st.Revision), descCompacted: float64(st.Compacted), descUncommitted: float64(st.Uncommitted),
-	} {
-		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value)
 	}
 }

@@ -24,7 +24,11 @@ import (
 func TestHTTP(t *testing.T) {
 	log := &mvcc.MemLog{}
 	store := openStore(t, log)
-	handler := etcdapi.NewServer(store, etcdapi.Options{}).Handler()
+	front, err := etcdapi.NewFront(etcdapi.NewServer(store, etcdapi.Options{}), etcdapi.FrontOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := front.Handler()
 	ask := func(path string) (int, string) {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))

@@ -17,7 +17,7 @@ func (s *kvServer) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse, 
 	if err := checkPut(r); err != nil {
 		return nil, err
 	}
-	if err := checkSize(r); err != nil {
+	if err := s.checkSize(r); err != nil {
 		return nil, err
 	}
 	out, err := s.store.Txn(ctx, mvcc.Txn{Then: []mvcc.Op{{Put: putOp(r)}}})

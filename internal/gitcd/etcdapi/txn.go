@@ -15,13 +15,13 @@ import (
 
 // Txn does a transaction.
 func (s *kvServer) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
-	if err := checkTxn(r, maxTxnOps); err != nil {
+	if err := checkTxn(r, s.o.MaxTxnOps); err != nil {
 		return nil, err
 	}
 	if err := checkOverlaps(r); err != nil {
 		return nil, err
 	}
-	if err := checkSize(r); err != nil {
+	if err := s.checkSize(r); err != nil {
 		return nil, err
 	}
 	out, err := s.store.Txn(ctx, txn(r))
@@ -32,8 +32,8 @@ func (s *kvServer) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, 
 }
 
 // checkSize refuses what etcd would not send through raft.
-func checkSize(m proto.Message) error {
-	if proto.Size(m) > maxRequestBytes {
+func (s *Server) checkSize(m proto.Message) error {
+	if proto.Size(m) > s.o.MaxRequestBytes {
 		return rpctypes.ErrGRPCRequestTooLarge
 	}
 	return nil
