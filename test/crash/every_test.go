@@ -118,18 +118,21 @@ func torn(t *testing.T) (l left, name string, synced, written []byte) {
 	if _, err := b.Store.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	syncing := 0
+	a := &attempt{id: c.told.name("txn")}
+	has := func(crash vfs.Crash, file string) bool { // the last transaction
+		return bytes.Contains(c.disk.CrashClone(crash, nil).Files()[file], []byte(a.id))
+	}
 	c.disk.SetHook(func(op vfs.Op) error {
-		if syncing++; op.Kind == vfs.OpSync && strings.Contains(op.Name, ".open") && len(c.out) == 0 {
+		file := strings.TrimSuffix(op.Name, ".tmp") // under which it was made
+		if op.Kind == vfs.OpSync && len(c.out) == 0 && has(vfs.Kill, file) && !has(vfs.DropUnsynced, file) {
 			c.told.mu.Lock()
 			defer c.told.mu.Unlock()
 			c.cutLocked("sync")
-			name = strings.TrimSuffix(op.Name, ".tmp") // under which it was made
+			name = file
 		}
 		return nil
 	})
 	var then []mvcc.Op
-	a := &attempt{id: c.told.name("txn")}
 	for i, v := range []string{a.id, `{"a":{"b":1}}`, strings.Repeat("text ", 60)} {
 		key := marks + "torn"
 		if i > 0 {
