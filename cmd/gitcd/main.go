@@ -49,7 +49,11 @@ func main() {
 		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := root().ExecuteContext(ctx)
+	cmd := root()
+	if calledEtcd(os.Args[0]) {
+		cmd.SetArgs(append([]string{etcdName}, os.Args[1:]...))
+	}
+	err := cmd.ExecuteContext(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gitcd:", err)
@@ -81,7 +85,7 @@ func root() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	cmd.AddCommand(serveCommand(), initCommand(), hubCommand(), verifyCommand(), statusCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), initCommand(), hubCommand(), verifyCommand(), statusCommand(), etcdCommand(), versionCommand())
 	return cmd
 }
 

@@ -18,7 +18,7 @@ import (
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 )
 
-// keyFiles is a certificate, its key and the authorities of the other side. The
+// keyFiles is a certificate, its key and, if there are any, the authorities of the other side. The
 // files are read again when one of them changes, so that certificates rotate
 // without a restart.
 type keyFiles struct {
@@ -27,6 +27,7 @@ type keyFiles struct {
 	// mu guards what follows: the last good reading.
 	mu struct {
 		sync.Mutex
+		loaded bool
 		stamps [3]time.Time
 		cert   *tls.Certificate
 		pool   *x509.CertPool
@@ -49,19 +50,19 @@ func (k *keyFiles) load() (*tls.Certificate, *x509.CertPool, error) {
 		}
 		stamps[i] = info.ModTime()
 	}
-	if k.mu.pool != nil && stamps == k.mu.stamps {
+	if k.mu.loaded && stamps == k.mu.stamps {
 		return k.mu.cert, k.mu.pool, nil
 	}
 	cert, pool, err := k.read()
 	if err != nil {
 		return k.lastLocked(err)
 	}
-	k.mu.stamps, k.mu.cert, k.mu.pool = stamps, cert, pool
+	k.mu.loaded, k.mu.stamps, k.mu.cert, k.mu.pool = true, stamps, cert, pool
 	return cert, pool, nil
 }
 
 func (k *keyFiles) lastLocked(err error) (*tls.Certificate, *x509.CertPool, error) {
-	if k.mu.pool != nil {
+	if k.mu.loaded {
 		return k.mu.cert, k.mu.pool, nil
 	}
 	return nil, nil, err
@@ -75,6 +76,9 @@ func (k *keyFiles) read() (*tls.Certificate, *x509.CertPool, error) {
 			return nil, nil, fmt.Errorf("read certificate %s and key %s: %w", k.certFile, k.keyFile, err)
 		}
 		cert = &c
+	}
+	if k.caFile == "" {
+		return cert, nil, nil
 	}
 	pem, err := os.ReadFile(k.caFile)
 	if err != nil {

@@ -1,0 +1,172 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/etcdapi"
+)
+
+// errNoMetricsTLS is etcd's text.
+var errNoMetricsTLS = errors.New("client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url")
+
+// listen opens all listeners. As etcd does, it listens wherever it is told to,
+// and says loudly what that means.
+func (o *etcdOptions) listen(ctx context.Context, log *slog.Logger) (endpoints []etcdapi.Endpoint, err error) {
+	defer func() {
+		if err != nil {
+			for _, e := range endpoints {
+				_ = e.Listener.Close() // nobody has connected yet
+			}
+			endpoints = nil
+		}
+	}()
+	conf, err := o.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	both := etcdapi.AllTraffic
+	if o.listenHTTP != "" {
+		both = etcdapi.OnlyGRPC
+	}
+	for _, group := range []struct {
+		flag, urls string
+		traffic    etcdapi.Traffic
+	}{
+		{"--listen-client-urls", o.listenClient, both},
+		{"--listen-client-http-urls", o.listenHTTP, etcdapi.OnlyHTTP},
+		{"--listen-metrics-urls", o.listenMetrics, etcdapi.OnlyProbes},
+	} {
+		places, err := placesOf(group.flag, group.urls)
+		if err != nil {
+			return endpoints, err
+		}
+		for _, p := range places {
+			if p.secure && conf == nil {
+				if group.traffic == etcdapi.OnlyProbes {
+					return endpoints, &usageError{errNoMetricsTLS}
+				}
+				return endpoints, &usageError{fmt.Errorf("TLS key/cert (--cert-file, --key-file) must be provided for client url %s with HTTPS scheme", p.url)}
+			}
+			l, err := p.listen(ctx)
+			if err != nil {
+				return endpoints, err
+			}
+			e := etcdapi.Endpoint{Listener: l, Plain: p.plain, Traffic: group.traffic}
+			if p.secure {
+				e.TLS = conf
+			}
+			endpoints = append(endpoints, e)
+			o.warnOpen(log, p, group.traffic)
+		}
+	}
+	return endpoints, nil
+}
+
+// warnOpen says when anybody on the network can read and write.
+func (o *etcdOptions) warnOpen(log *slog.Logger, p place, t etcdapi.Traffic) {
+	if p.network == "unix" || p.loopback() || t == etcdapi.OnlyProbes {
+		return
+	}
+	switch {
+	case p.plain:
+		log.Warn("serving client traffic insecurely; this is strongly discouraged! Whoever reaches this address reads and writes all keys: listen on loopback, or give --cert-file, --key-file, --trusted-ca-file and --client-cert-auth", "url", p.url)
+	case !o.demandsCertificates():
+		log.Warn("clients need no certificate: whoever reaches this address reads and writes all keys; give --trusted-ca-file and --client-cert-auth", "url", p.url)
+	}
+}
+
+// place is an address, and how it is served.
+type place struct {
+	url, network, address string
+	secure, plain         bool
+}
+
+func (p place) loopback() bool {
+	host, _, err := net.SplitHostPort(p.address)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
+}
+
+func (p place) listen(ctx context.Context) (net.Listener, error) {
+	if p.network == "unix" {
+		return listenUnix(ctx, p.address)
+	}
+	return listenTCP(ctx, p.address)
+}
+
+// placesOf reads a list of URLs. One address may be there twice, with TLS and without.
+func placesOf(flagName, urls string) ([]place, error) {
+	var out []place
+	at := map[string]int{} // network and address -> its place in out
+	for _, raw := range split(urls) {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("%s: %w", flagName, err)}
+		}
+		p := place{url: raw, network: "tcp", address: u.Host}
+		switch u.Scheme {
+		case "http":
+			p.plain = true
+		case "https":
+			p.secure = true
+		case "unix", "unixs":
+			p.network, p.address = "unix", u.Host+u.Path
+			p.secure, p.plain = u.Scheme == "unixs", u.Scheme == "unix"
+		default:
+			return nil, &usageError{fmt.Errorf("%s: %q: the URL must begin with http://, https://, unix:// or unixs://", flagName, raw)}
+		}
+		if p.network == "tcp" && !strings.Contains(p.address, ":") {
+			return nil, &usageError{fmt.Errorf("%s: %q has no port", flagName, raw)}
+		}
+		key := p.network + " " + p.address
+		if i, twice := at[key]; twice && !strings.HasSuffix(p.address, ":0") {
+			out[i].secure, out[i].plain = out[i].secure || p.secure, out[i].plain || p.plain
+			continue
+		}
+		at[key] = len(out)
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// serverOptions is what the API says of itself, and its limits.
+func (o *etcdOptions) serverOptions() etcdapi.Options {
+	return etcdapi.Options{
+		Name: o.name, ClientURLs: split(o.advertiseClient), PeerURLs: split(o.advertisePeer),
+		ClusterID: stableID("cluster", o.clusterToken), MemberID: stableID("member", o.clusterToken, o.name),
+		ProgressInterval: o.progressInterval,
+		MaxRequestBytes:  int(min(o.maxRequestBytes, math.MaxInt32)), MaxTxnOps: int(min(o.maxTxnOps, math.MaxInt32)), //nolint:gosec // bounded
+		KeepAliveMinTime: o.keepAliveMin, KeepAliveInterval: o.keepAliveEvery, KeepAliveTimeout: o.keepAliveTimeout,
+	}
+}
+
+func (o *etcdOptions) maxStreams() uint32 {
+	return uint32(min(o.maxConcurrentStreams, math.MaxUint32)) //nolint:gosec // bounded
+}
+
+// minLeaseTTL is etcd's bound: no lease may end before an election could.
+func (o *etcdOptions) minLeaseTTL() int64 {
+	ticks := int64(o.election) / max(int64(o.heartbeat), 1)
+	ms := (3 * ticks / 2) * int64(o.heartbeat)
+	return max((ms+999)/1000, 1)
+}
+
+// stableID makes an id that is never 0 out of names.
+func stableID(names ...string) uint64 {
+	h := fnv.New64a()
+	for _, n := range names {
+		h.Write([]byte(n))
+		h.Write([]byte{0})
+	}
+	return h.Sum64() | 1
+}
