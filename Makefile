@@ -42,7 +42,13 @@ lint: build-golangci-lint  ## All linters, the import law among them
 	@$(BIN)/golangci-lint run ./...
 
 .PHONY: bench
-bench:  ## Go benchmarks of the hot paths
+bench: build-peers  ## gitcd beside etcd and kine, one table, about 25 minutes (QUICK=1: 5; BENCHFLAGS="--only write --profile", see --help)
+	@hack/build.sh kube-apiserver
+	@$(GO) build -o $(BIN)/bench ./test/bench
+	@$(BIN)/bench $(if $(QUICK),--quick) $(BENCHFLAGS)
+
+.PHONY: bench-go
+bench-go:  ## Go benchmarks of the hot paths
 	@$(GO) test -run '^$$' -bench . -benchmem ./internal/gitcd/...
 
 .PHONY: conformance

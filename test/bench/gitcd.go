@@ -1,0 +1,68 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// gitcdStatus is what this program reads of gitcd's /status.
+type gitcdStatus struct {
+	Store struct {
+		Revision    int64 `json:"revision"`
+		Uncommitted int64 `json:"uncommitted"`
+	} `json:"store"`
+}
+
+func (s *server) gitcdStatus(ctx context.Context) (gitcdStatus, error) {
+	var st gitcdStatus
+	body, err := s.fetch(ctx, "/status")
+	if err != nil {
+		return st, err
+	}
+	if err := json.Unmarshal(body, &st); err != nil {
+		return st, fmt.Errorf("read status: %w", err)
+	}
+	return st, nil
+}
+
+// profiling collects a CPU profile of gitcd for the time of a phase, and
+// returns what waits for its end. It does nothing unless profiles are asked for.
+func (b *bench) profiling(ctx context.Context, s *server, id string) (stop func()) {
+	if !b.profile || s.status == "" {
+		return func() {}
+	}
+	name := b.path(strings.TrimSuffix(id, ".") + ".pprof")
+	seconds := max(1, int((b.scale.warm+b.scale.length)/time.Second))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		data, err := s.fetch(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds))
+		if err != nil {
+			b.say("no profile: %v", err)
+			return
+		}
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			b.say("no profile: %v", err)
+			return
+		}
+		b.profiles[id] = name
+	}()
+	return func() { <-done }
+}
+
+// top returns the functions that a profile says take the most time.
+func top(ctx context.Context, profile string, sort string) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", sort, "-nodecount=15", profile).Output()
+	if err != nil {
+		return "", fmt.Errorf("read profile %s: %w", profile, err)
+	}
+	return string(out), nil
+}

@@ -1,0 +1,123 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "fmt"
+
+// bar says what gitcd has to reach in a row.
+type bar struct {
+	kind  barKind
+	limit float64
+}
+
+type barKind int
+
+const (
+	noBar   barKind = iota
+	atLeast         // gitcd/etcd
+	atMost          // gitcd/etcd
+	below           // gitcd alone
+)
+
+func (b bar) String() string {
+	switch b.kind {
+	case atLeast:
+		return fmt.Sprintf(">= %.2f", b.limit)
+	case atMost:
+		return fmt.Sprintf("<= %.2f", b.limit)
+	case below:
+		return fmt.Sprintf("gitcd <= %g", b.limit)
+	default:
+		return ""
+	}
+}
+
+// holds says whether a ratio, or gitcd's own number, reaches the bar.
+func (b bar) holds(ratio, own float64) bool {
+	switch b.kind {
+	case atLeast:
+		return ratio >= b.limit
+	case atMost:
+		return ratio <= b.limit
+	case below:
+		return own <= b.limit
+	default:
+		return true
+	}
+}
+
+// spec is a row of the table before it has numbers.
+type spec struct {
+	id    string // dotted; the first part is the work that fills it
+	title string
+	unit  string
+	bar   bar
+}
+
+// concurrency are the numbers of clients that write, and the bars on their rates.
+var concurrency = []struct {
+	clients int
+	bar     float64
+}{{1, 1.2}, {16, 1.3}, {100, 1.3}, {1000, 1.3}}
+
+var readers = []int{1, 16, 100}
+
+// watching are the numbers of watchers, and the paced writes a second.
+var watching = []struct{ watchers, rate int }{{1, 100}, {100, 100}, {1000, 20}}
+
+// specs are the rows in the table's order.
+func specs() []spec {
+	var out []spec
+	row := func(id, title, unit string, b bar) { out = append(out, spec{id, title, unit, b}) }
+	for _, w := range []string{"create", "update"} {
+		verb := map[string]string{"create": "create", "update": "guarded update"}[w]
+		for _, c := range concurrency {
+			id := fmt.Sprintf("%s.%d.", w, c.clients)
+			title := fmt.Sprintf("%s 1 KiB, %d clients", verb, c.clients)
+			row(id+"rate", title, "/s", bar{atLeast, c.bar})
+			row(id+"p50", title+", p50", "ms", bar{})
+			row(id+"p99", title+", p99", "ms", bar{atMost, 1})
+		}
+	}
+	row("create.1.syncs", "create, 1 client, p50 in fdatasyncs of this disk (4 KiB over what is there)", "x", bar{})
+	row("create.100.cpu", "server CPU a create, 100 clients", "us", bar{atMost, 0.75})
+	row("create.100.disk", "bytes to disk a create, 100 clients", "B", bar{atMost, 0.65})
+	row("create.100.written", "bytes through write(2) a create, sockets too, 100 clients", "B", bar{})
+	row("update.100.cpu", "server CPU an update, 100 clients", "us", bar{})
+	row("update.100.disk", "bytes to disk an update, 100 clients", "B", bar{})
+	for _, n := range readers {
+		id, title := fmt.Sprintf("read.get%d.", n), fmt.Sprintf("get, %d clients", n)
+		row(id+"rate", title, "/s", bar{atLeast, 1})
+		row(id+"p99", title+", p99", "ms", bar{})
+	}
+	row("read.get100.cpu", "server CPU a get, 100 clients", "us", bar{})
+	row("read.list.rate", "list 10k whole", "/s", bar{atLeast, 1.2})
+	row("read.paged.rate", "list 10k in pages of 500 at one revision", "/s", bar{atLeast, 1.2})
+	row("read.count.rate", "count 10k", "/s", bar{atLeast, 2})
+	row("restart.count.rate", "count of the filled store", "/s", bar{atLeast, 2})
+	for _, w := range watching {
+		id := fmt.Sprintf("watch.%d.", w.watchers)
+		title := fmt.Sprintf("watch, %d watchers, prev_kv, %d writes/s, put to event", w.watchers, w.rate)
+		row(id+"p50", title+", p50", "ms", bar{atMost, 1})
+		row(id+"p99", title+", p99", "ms", bar{atMost, 1})
+		row(id+"cpu", title+", server CPU an event", "us", bar{})
+	}
+	row("restart.fill.rate", "fill with 1 KiB keys, 64 writers", "/s", bar{})
+	row("restart.first", "kill -9 to first read, filled store", "ms", bar{atMost, 0.3})
+	row("restart.filled", "resident memory after the fill", "MB", bar{atMost, 1})
+	row("restart.resident", "resident memory after the restart", "MB", bar{atMost, 1})
+	row("restart.size", "bytes on disk a key after the fill", "B", bar{})
+	row("directory.cost", "update in a directory of 20,000 beside one of 200, 16 clients: cost to the client", "x", bar{below, 1.2})
+	row("directory.paced", "updates in a directory of 20,000, asked for 5,000 a second", "/s", bar{})
+	row("directory.lag50", "committer lag meanwhile, p50", "ms", bar{})
+	row("directory.lag", "committer lag meanwhile, p99", "ms", bar{below, 200})
+	row("kubernetes.wall", "through kube-apiserver, all steps (JSON for gitcd, the default for etcd)", "s", bar{atMost, 1})
+	for _, step := range kubernetesSteps {
+		row("kubernetes."+step, "through kube-apiserver, "+step, "s", bar{})
+	}
+	row("kubernetes.cpu", "through kube-apiserver, store's CPU", "s", bar{})
+	row("kubernetes.apicpu", "through kube-apiserver, kube-apiserver's CPU", "s", bar{})
+	row("kubernetes.json.wall", "through kube-apiserver, all steps, etcd with JSON too", "s", bar{})
+	return out
+}
