@@ -40,6 +40,9 @@ func (w *writes) deletesKey(key string) bool {
 // delete it. The two ways of one transaction may write the same, since only one is gone.
 func checkOverlaps(r *pb.TxnRequest) error {
 	for _, ops := range [][]*pb.RequestOp{r.Success, r.Failure} {
+		if len(ops) == 1 && ops[0].GetRequestTxn() == nil {
+			continue // as kube-apiserver's are
+		}
 		if _, err := writesOf(ops); err != nil {
 			return err
 		}

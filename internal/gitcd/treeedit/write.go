@@ -185,7 +185,7 @@ func (w *writer) finish(old, next *dir, probes []*probe) (*dir, error) {
 		return next, nil
 	}
 	next.data = apply(old.data, splices)
-	next.id = gitobj.Hash(gitobj.KindTree, next.data)
+	next.id = gitobj.HashOwn(gitobj.KindTree, next.data)
 	w.kept += len(next.data) - len(old.data)
 	if _, alone, err := next.onlyValue(); err != nil || alone {
 		return next, err // the parent holds the value itself
