@@ -32,7 +32,8 @@ var storage = map[string][]string{
 	"internal/gitcd/transport": {"gitobj", "pack"},
 	"internal/gitcd/mvcc":      {"gitobj", "layout", "treeedit"},
 	"internal/gitcd/branch":    {"gitobj", "journal", "layout", "mvcc", "vfs"},
-	"internal/gitcd/etcdapi":   {"mvcc"},
+	"internal/gitcd/snapshot":  {},
+	"internal/gitcd/etcdapi":   {"mvcc", "snapshot"},
 	"internal/gitcd/exchange":  {"gitobj", "journal", "merge", "mvcc", "transport", "treeedit", "layout"},
 	"internal/gitcd/hub":       {"gitobj", "journal", "merge", "transport", "treeedit", "layout"},
 }

@@ -5,15 +5,30 @@ package etcdapi
 
 import (
 	"context"
-	"errors"
-	"syscall"
 
+	"github.com/coreos/go-semver/semver"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/snapshot"
 )
 
-// maintenanceServer is etcd's Maintenance service.
+// Upkeep is what the Maintenance service needs beside the store.
+type Upkeep struct {
+	// Spool is where snapshots are prepared. Without it there are none.
+	Spool *snapshot.Spool
+	// Repack makes the repository smaller. Default: there is nothing to be made smaller.
+	Repack func(context.Context) error
+	// InUse returns how many of the repository's bytes are in use. Default: all.
+	InUse func() int64
+	// Quota is the one that Status says.
+	Quota int64
+}
+
+// maintenanceServer is etcd's Maintenance service. Snapshots and hashes are in export.go.
 type maintenanceServer struct {
 	pb.UnsafeMaintenanceServer
 	*Server
@@ -23,61 +38,103 @@ type maintenanceServer struct {
 func (s *maintenanceServer) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
 	st := s.store.Status()
 	size := s.o.DBSize()
+	inUse := size
+	if s.o.Upkeep.InUse != nil {
+		inUse = min(s.o.Upkeep.InUse(), size)
+	}
 	index := uint64(st.Revision) //nolint:gosec // revisions are positive
 	out := &pb.StatusResponse{
 		Header: s.header(st.Revision), Version: Version, StorageVersion: storageVersion,
-		DbSize: size, DbSizeInUse: size, Leader: s.o.MemberID,
-		RaftTerm: s.term(), RaftIndex: index, RaftAppliedIndex: index,
+		DbSize: size, DbSizeInUse: inUse, DbSizeQuota: s.o.Upkeep.Quota, Leader: s.o.MemberID,
+		RaftTerm: s.term(), RaftIndex: index, RaftAppliedIndex: index, DowngradeInfo: &pb.DowngradeInfo{},
 	}
 	if err := s.store.Healthy(); err != nil {
-		out.Errors = append(out.Errors, err.Error())
+		out.Errors = append(out.Errors, "etcdserver: no leader", err.Error())
 		out.Leader = 0
+	}
+	for _, a := range s.alarms(pb.AlarmType_NONE) {
+		out.Errors = append(out.Errors, a.String())
 	}
 	return out, nil
 }
 
-// Alarm lists alarms: there is one when the disk was full. It ends with a restart, not by request.
-func (s *maintenanceServer) Alarm(_ context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
-	out := &pb.AlarmResponse{Header: s.header(s.store.Revision())}
+// alarms returns the alarms of a kind that are on, NONE being all kinds.
+func (s *Server) alarms(kind pb.AlarmType) (out []*pb.AlarmMember) {
+	for _, a := range s.store.Alarms() {
+		if t := pb.AlarmType(a); kind == pb.AlarmType_NONE || kind == t {
+			out = append(out, &pb.AlarmMember{MemberID: s.o.MemberID, Alarm: t})
+		}
+	}
+	return out
+}
+
+// Alarm lists, raises and ends alarms. What it raised or ended is in the answer.
+func (s *maintenanceServer) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
+	out := &pb.AlarmResponse{}
+	known := r.Alarm == pb.AlarmType_NOSPACE || r.Alarm == pb.AlarmType_CORRUPT
+	ours := r.MemberID == s.o.MemberID || r.MemberID == 0
 	switch r.Action {
 	case pb.AlarmRequest_GET:
-		if errors.Is(s.store.Healthy(), syscall.ENOSPC) {
-			out.Alarms = append(out.Alarms, &pb.AlarmMember{MemberID: s.o.MemberID, Alarm: pb.AlarmType_NOSPACE})
+		out.Alarms = s.alarms(r.Alarm)
+	case pb.AlarmRequest_ACTIVATE:
+		if !known || !ours {
+			break
 		}
-		return out, nil
+		if err := s.store.SetAlarm(ctx, mvcc.Alarm(r.Alarm), true); err != nil { //nolint:gosec // it is one of two
+			return nil, speak(err)
+		}
+		out.Alarms = s.alarms(r.Alarm)
 	case pb.AlarmRequest_DEACTIVATE:
-		return out, nil
-	default:
-		return nil, status.Error(codes.Unimplemented, "gitcd raises its alarms itself; they cannot be raised by request")
+		if !known || !ours {
+			break
+		}
+		out.Alarms = s.alarms(r.Alarm)
+		if err := s.store.SetAlarm(ctx, mvcc.Alarm(r.Alarm), false); err != nil { //nolint:gosec // it is one of two
+			return nil, speak(err)
+		}
 	}
+	out.Header = s.header(s.store.Revision())
+	return out, nil
 }
 
-// Defragment is refused: the journal repacks itself.
-func (s *maintenanceServer) Defragment(context.Context, *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "gitcd needs no defragmentation: its journal seals and repacks itself")
+// Defragment repacks the repository.
+func (s *maintenanceServer) Defragment(ctx context.Context, _ *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
+	if s.o.Upkeep.Repack != nil {
+		if err := s.o.Upkeep.Repack(ctx); err != nil {
+			return nil, speak(err)
+		}
+	}
+	return &pb.DefragmentResponse{Header: s.header(s.store.Revision())}, nil
 }
 
-// Hash is refused.
-func (s *maintenanceServer) Hash(context.Context, *pb.HashRequest) (*pb.HashResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "gitcd has no backend file to hash: compare commit ids instead (git rev-parse <branch>)")
+// MoveLeader leaves the leader where it is: there is one member.
+func (s *maintenanceServer) MoveLeader(_ context.Context, r *pb.MoveLeaderRequest) (*pb.MoveLeaderResponse, error) {
+	if r.TargetID != s.o.MemberID {
+		return nil, rpctypes.ErrGRPCBadLeaderTransferee
+	}
+	return &pb.MoveLeaderResponse{Header: s.header(s.store.Revision())}, nil
 }
 
-// HashKV is refused.
-func (s *maintenanceServer) HashKV(context.Context, *pb.HashKVRequest) (*pb.HashKVResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "gitcd does not hash revisions: compare tree ids instead (git rev-parse <branch>^{tree})")
-}
-
-// Snapshot is refused: a clone is the snapshot.
-func (s *maintenanceServer) Snapshot(*pb.SnapshotRequest, pb.Maintenance_SnapshotServer) error {
-	return status.Error(codes.Unimplemented, "gitcd's snapshot is a clone of its repository: git clone --mirror <repository>")
-}
-
-// MoveLeader is refused: there is one member.
-func (s *maintenanceServer) MoveLeader(context.Context, *pb.MoveLeaderRequest) (*pb.MoveLeaderResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "gitcd has one member: there is no leader to move")
-}
-
-// Downgrade is refused.
-func (s *maintenanceServer) Downgrade(context.Context, *pb.DowngradeRequest) (*pb.DowngradeResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "gitcd is not downgraded by request: start the older version on the repository")
+// Downgrade says which versions could be gone back to, as etcd does, but none is gone back to by request.
+func (s *maintenanceServer) Downgrade(_ context.Context, r *pb.DowngradeRequest) (*pb.DowngradeResponse, error) {
+	have := semver.New(storageVersion)
+	switch r.Action {
+	case pb.DowngradeRequest_VALIDATE, pb.DowngradeRequest_ENABLE:
+		want, err := semver.NewVersion(r.Version)
+		if err != nil {
+			if want, err = semver.NewVersion(r.Version + ".0"); err != nil {
+				return nil, rpctypes.ErrGRPCWrongDowngradeVersionFormat
+			}
+		}
+		if want.Major != have.Major || want.Minor != have.Minor-1 {
+			return nil, rpctypes.ErrGRPCInvalidDowngradeTargetVersion
+		}
+		if r.Action == pb.DowngradeRequest_ENABLE {
+			return nil, status.Error(codes.Unimplemented, "gitcd is not downgraded by request: start the older version on the repository")
+		}
+	case pb.DowngradeRequest_CANCEL:
+	default:
+		return nil, status.Error(codes.InvalidArgument, "unknown downgrade action")
+	}
+	return &pb.DowngradeResponse{Header: s.header(s.store.Revision()), Version: storageVersion[:len(storageVersion)-len(".0")]}, nil
 }

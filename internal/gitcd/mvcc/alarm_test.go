@@ -110,6 +110,9 @@ func TestAlarmsSurvive(t *testing.T) {
 		if have := get(t, s, "/a", 0); have != "1" {
 			t.Errorf("read %q", have)
 		}
+		if _, err := s.Flush(t.Context()); err != nil { // its committer is still at work on the log
+			t.Fatal(err)
+		}
 		again := open(t, log, mvcc.Options{})
 		wantAlarms(t, again, mvcc.AlarmNoSpace, mvcc.AlarmCorrupt)
 		if err := s.Close(t.Context()); err != nil {

@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-
-	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
-	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 )
 
 // cachedOverhead is about what a value in memory costs beside its bytes.
@@ -73,16 +70,9 @@ func (c *values) load(v *version) ([]byte, error) {
 		}
 		return in.bytes, nil
 	}
-	kind, blob, err := c.log.Get(v.blob)
+	value, err := c.read(v.blob)
 	if err != nil {
-		return nil, fmt.Errorf("read value: %w", err)
-	}
-	if kind != gitobj.KindBlob {
-		return nil, fmt.Errorf("read value: object %s is a %s, not a blob", v.blob, kind)
-	}
-	value, err := layout.Value(blob)
-	if err != nil {
-		return nil, fmt.Errorf("read value from blob %s: %w", v.blob, err)
+		return nil, err
 	}
 	in := &cached{owner: v, bytes: value}
 	if v.value.CompareAndSwap(nil, in) {

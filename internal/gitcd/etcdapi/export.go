@@ -1,0 +1,139 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdapi
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/snapshot"
+)
+
+// snapshotChunk is how much of a snapshot one message carries, as etcd's do.
+const snapshotChunk = 32 << 10
+
+// Changes are a store's changes as etcd keeps them.
+func Changes(p *mvcc.Past) snapshot.Changes {
+	return func(ctx context.Context, yield func(*snapshot.Change) error) error {
+		var out snapshot.Change
+		return p.Each(ctx, func(c mvcc.Change) error {
+			out = snapshot.Change{Revision: c.KV.ModRevision, Sub: c.Sub, Deleted: c.Deleted, Key: []byte(c.KV.Key)}
+			if !c.Deleted {
+				out.Value, out.Create, out.Version, out.Lease = c.KV.Value, c.KV.CreateRevision, c.KV.Version, int64(c.KV.Lease)
+			}
+			return yield(&out)
+		})
+	}
+}
+
+// StateOf is what a snapshot of a store says beside its changes.
+func StateOf(p *mvcc.Past, member snapshot.Member, term uint64) *snapshot.State {
+	s := &snapshot.State{
+		Revision: p.Revision, Compacted: p.Compacted, Member: member, Term: term,
+		Index: uint64(p.Revision), ClusterVersion: storageVersion, StorageVersion: storageVersion, //nolint:gosec // revisions are positive
+	}
+	for _, l := range p.Leases {
+		remaining := l.Remaining
+		if remaining >= l.Granted-1 {
+			remaining = 0
+		}
+		s.Leases = append(s.Leases, snapshot.Lease{ID: int64(l.ID), TTL: l.Granted, Remaining: max(remaining, 0)})
+	}
+	for _, a := range p.Alarms {
+		s.Alarms = append(s.Alarms, snapshot.Alarm{Member: member.ID, Kind: int32(a)})
+	}
+	return s
+}
+
+func (s *Server) stateOf(p *mvcc.Past) *snapshot.State {
+	return StateOf(p, snapshot.Member{ID: s.o.MemberID, Name: s.o.Name, PeerURLs: s.o.PeerURLs, ClientURLs: s.o.ClientURLs}, s.term())
+}
+
+// HashKV hashes the changes up to a revision as etcd does: equal stores have equal hashes.
+func (s *maintenanceServer) HashKV(ctx context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
+	p, err := s.store.PastForHash(ctx, r.Revision)
+	if err != nil {
+		return nil, speak(err)
+	}
+	h := snapshot.NewHashKV()
+	err = Changes(p)(ctx, func(c *snapshot.Change) error {
+		h.Add(c)
+		return nil
+	})
+	if err != nil {
+		return nil, speak(err)
+	}
+	out := &pb.HashKVResponse{Header: s.header(p.Current), Hash: h.Sum(), HashRevision: p.Revision, CompactRevision: p.Compacted}
+	if p.Compacted == 0 {
+		out.CompactRevision = -1 // so etcd says that there was no compaction
+	}
+	return out, nil
+}
+
+// Hash hashes all that a snapshot has.
+func (s *maintenanceServer) Hash(ctx context.Context, _ *pb.HashRequest) (*pb.HashResponse, error) {
+	p, err := s.store.Past(ctx)
+	if err != nil {
+		return nil, speak(err)
+	}
+	sum, err := snapshot.Hash(ctx, s.stateOf(p), Changes(p))
+	if err != nil {
+		return nil, speak(err)
+	}
+	return &pb.HashResponse{Header: s.header(p.Current), Hash: sum}, nil
+}
+
+// Snapshot sends a database that etcd's own tools take for one of etcd's.
+func (s *maintenanceServer) Snapshot(_ *pb.SnapshotRequest, stream pb.Maintenance_SnapshotServer) (err error) {
+	if s.o.Upkeep.Spool == nil {
+		return status.Error(codes.Unimplemented, "this store is in memory alone: there is nothing to be restored from it")
+	}
+	ctx := stream.Context()
+	p, err := s.store.Past(ctx)
+	if err != nil {
+		return speak(err)
+	}
+	f, err := s.o.Upkeep.Spool.Write(ctx, s.stateOf(p), Changes(p))
+	if err != nil {
+		return speak(err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	out := &snapshotSender{stream: stream, header: s.header(p.Current)}
+	if err := f.Stream(func(size int64) { out.left = size }, out); err != nil {
+		return speak(err)
+	}
+	return nil
+}
+
+// snapshotSender is a writer into a stream. The sum at the end is written, and
+// sent, by itself.
+type snapshotSender struct {
+	stream pb.Maintenance_SnapshotServer
+	header *pb.ResponseHeader
+	left   int64
+}
+
+var _ io.Writer = (*snapshotSender)(nil)
+
+// Write implements io.Writer. What is sent is copied: it is read after Send has returned.
+func (w *snapshotSender) Write(b []byte) (int, error) {
+	for sent := 0; sent < len(b); {
+		blob := append([]byte(nil), b[sent:min(sent+snapshotChunk, len(b))]...)
+		sent += len(blob)
+		w.left -= int64(len(blob))
+		err := w.stream.Send(&pb.SnapshotResponse{
+			Header: w.header, RemainingBytes: uint64(max(w.left, 0)), Blob: blob, Version: storageVersion, //nolint:gosec // not negative
+		})
+		if err != nil {
+			return sent, err
+		}
+	}
+	return len(b), nil
+}

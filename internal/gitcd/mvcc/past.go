@@ -1,0 +1,177 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mvcc
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
+)
+
+// Change is one change of one key.
+type Change struct {
+	// Sub says which of its revision's changes it is, from 0. The revision is KV's ModRevision.
+	Sub     int64
+	Deleted bool
+	KV      KeyValue // of a deletion only the key and the revision
+}
+
+// Past is what is known of the time up to a revision: the changes since the
+// last compaction, and before them those that were not overtaken by then;
+// deletions only of that very revision. It holds no values, and never changes.
+type Past struct {
+	Revision, Compacted int64
+	// Current is the store's revision when it was asked.
+	Current int64
+	Leases  []Lease
+	Alarms  []Alarm
+
+	vals   *values
+	kept   []found // in the order of their revisions
+	events window
+	from   int64 // the first revision of events
+}
+
+// Past returns all that there is up to the current revision: what a copy of the
+// store has to have.
+func (s *Store) Past(ctx context.Context) (*Past, error) {
+	return s.past(ctx, 0, func(p *Past, v view) error {
+		p.from = v.compacted + 1
+		if v.compacted == 0 {
+			return nil
+		}
+		for n := p.events.from(v.compacted); n < p.events.next && p.events.at(n).after.mod == v.compacted; n++ {
+			if ev := p.events.at(n); ev.after.deleted {
+				p.kept = append(p.kept, found{key: ev.key, ver: ev.after})
+			}
+		}
+		return p.keep(ctx, v, v.compacted, func(found) bool { return true })
+	})
+}
+
+// PastForHash returns what etcd hashes up to a revision, 0 being the current
+// one: the changes since the last compaction, and what was made before it and is
+// still there at that revision. If nothing is, it is all that was there at the
+// compaction.
+func (s *Store) PastForHash(ctx context.Context, rev int64) (*Past, error) {
+	return s.past(ctx, rev, func(p *Past, v view) error {
+		p.from = v.compacted + 1
+		some := false
+		err := p.keep(ctx, v, p.Revision, func(f found) bool {
+			some = true
+			return f.ver.mod <= v.compacted
+		})
+		if err != nil || some || v.compacted == 0 {
+			return err
+		}
+		return p.keep(ctx, v, v.compacted, func(found) bool { return true })
+	})
+}
+
+// past takes one look at the store. If it is compacted meanwhile it looks again.
+func (s *Store) past(ctx context.Context, rev int64, collect func(*Past, view) error) (*Past, error) {
+	for {
+		v, events := s.look()
+		if err := v.check(rev); err != nil {
+			return nil, err
+		}
+		p := &Past{
+			Revision: cmp.Or(rev, v.rev), Compacted: v.compacted, Current: v.rev, vals: s.vals, events: events,
+			Leases: s.leases.list(), Alarms: s.Alarms(),
+		}
+		if err := collect(p, v); err != nil {
+			return nil, err
+		}
+		slices.SortFunc(p.kept, func(a, b found) int {
+			return cmp.Or(cmp.Compare(a.ver.mod, b.ver.mod), cmp.Compare(a.ver.sub, b.ver.sub))
+		})
+		if s.current.Load().compacted == v.compacted {
+			return p, nil
+		}
+	}
+}
+
+// look returns the current view, and the events up to it.
+func (s *Store) look() (view, window) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	return *s.current.Load(), s.hub.mu.window
+}
+
+// keep adds the states at a revision.
+func (p *Past) keep(ctx context.Context, v view, at int64, want func(found) bool) error {
+	steps := 0
+	v.ascendAt(span{end: toInfinity}, at, func(it item) bool {
+		if f := (found{key: it.key, ver: it.head}); want(f) {
+			p.kept = append(p.kept, f)
+		}
+		steps++
+		return steps%1024 != 0 || ctx.Err() == nil
+	})
+	return ctx.Err()
+}
+
+// Each yields the changes in the order in which they were made. Values are read
+// one at a time.
+func (p *Past) Each(ctx context.Context, yield func(Change) error) error {
+	give := func(key string, v *version) error {
+		c := Change{Sub: int64(v.sub), Deleted: v.deleted, KV: v.meta(key)}
+		if !v.deleted {
+			var err error
+			if c.KV.Value, err = p.vals.peek(v); err != nil {
+				return err
+			}
+		}
+		return yield(c)
+	}
+	for i, f := range p.kept {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := give(f.key, f.ver); err != nil {
+			return err
+		}
+	}
+	for n := p.events.from(p.from); n < p.events.next; n++ {
+		ev := p.events.at(n)
+		if ev.after.mod > p.Revision {
+			break
+		}
+		if n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := give(ev.key, ev.after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// peek returns the value of a version without keeping it.
+func (c *values) peek(v *version) ([]byte, error) {
+	if in := v.value.Load(); in != nil {
+		return in.bytes, nil
+	}
+	return c.read(v.blob)
+}
+
+// read returns the value that a blob holds.
+func (c *values) read(id gitobj.ID) ([]byte, error) {
+	kind, blob, err := c.log.Get(id)
+	if err != nil {
+		return nil, fmt.Errorf("read value: %w", err)
+	}
+	if kind != gitobj.KindBlob {
+		return nil, fmt.Errorf("read value: object %s is a %s, not a blob", id, kind)
+	}
+	value, err := layout.Value(blob)
+	if err != nil {
+		return nil, fmt.Errorf("read value from blob %s: %w", id, err)
+	}
+	return value, nil
+}
