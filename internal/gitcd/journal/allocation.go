@@ -10,86 +10,142 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
 )
 
-// piece is how much is zero-filled at once; zeroAhead is how far ahead of the writing.
 const (
-	piece     = 256 << 10
-	zeroAhead = 2 << 20
+	// leastRoom and mostRoom bound how much room is taken ahead of the writing: as much as there is written already.
+	leastRoom = 256 << 10
+	mostRoom  = 16 << 20
+	// zeroPiece is how much is zero-filled at once, zeroAhead how far ahead of the writing: what a pause may leave unused.
+	zeroPiece = 256 << 10
+	zeroAhead = 512 << 10
+	// zeroFirst is what a new segment has at once.
+	zeroFirst = 64 << 10
+	// page is what is zero-filled with one write. A page cache keeps what was written at once as one piece, and
+	// counts all of it as written again with each change.
+	page = 4 << 10
 )
 
-var zeros [piece]byte
+var zeros [page]byte
 
-// allocation is how far a segment's file is zero-filled. A batch is written
-// only where the file has room already, so that a full disk is found out
-// before a byte of the batch is written, and a sync has no metadata to write.
+// allocation is the room that a segment's file has:
+//
+//	0 ──── written ──── taken ──── zeroed ──── room ──── the segment's size
+//
+// A batch is written only below room, so that a full disk is found out before
+// a byte of the batch is written. What lies below zeroed was written once
+// already: syncing a change there takes no metadata along. That is worth its
+// bytes, which go to the disk twice, only while syncs are small.
 type allocation struct {
 	mu   sync.Mutex
 	cond *sync.Cond
-	// done: the file has room up to here. claimed: someone is filling up to here.
-	done, claimed int64
+	// room: the file has blocks up to here. zeroed: and they were written. taken: batches are, or will be, up to here.
+	room, zeroed, taken int64
+	// from is where the background is at work, with everything behind; idle if it is not.
+	from int64
 }
 
-func (a *allocation) init() { a.cond = sync.NewCond(&a.mu) }
+const idle = math.MaxInt64
 
-func (a *allocation) set(n int64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.done, a.claimed = n, n
+func (a *allocation) init() {
+	a.cond = sync.NewCond(&a.mu)
+	a.from = idle
 }
 
-// reserve returns when the file has room up to end. It fills up what is lacking.
-func (a *allocation) reserve(f vfs.File, end int64) error {
+// begin says what the file has, and where the next batch begins.
+func (a *allocation) begin(has room, taken int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.claimed > a.done && a.done < end {
+	a.room, a.zeroed, a.taken = has.blocks, has.zeroed, taken
+}
+
+// reserve returns when a batch that ends at end can be written. It takes what
+// room is lacking, and says whether more should be made ahead of the next ones.
+func (a *allocation) reserve(f vfs.File, end int64, zero bool) (low bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.from < end {
 		a.cond.Wait()
 	}
-	if a.done >= end {
-		return nil
+	if a.room < end {
+		if err := f.Allocate(end); err != nil {
+			return false, err
+		}
+		a.room = end
 	}
-	if err := writeZeros(f, a.done, end); err != nil {
-		return err
-	}
-	a.done, a.claimed = end, end
-	return nil
+	a.taken = end
+	return a.room < end+ahead(end)/2 || zero && a.zeroed < end+zeroAhead-zeroPiece, nil
 }
 
-// fill zero-fills one more piece, up to limit, and syncs it. It says whether there was one.
-func (a *allocation) fill(f vfs.File, limit int64, durable bool) (more bool, err error) {
+// ahead is how much room there should be behind end.
+func ahead(end int64) int64 { return min(max(end, leastRoom), mostRoom) }
+
+// extend makes room ahead of the writing, up to limit, and with zero fills a
+// piece of it. It says whether there is more to do.
+func (a *allocation) extend(f vfs.File, limit int64, zero, durable bool) (more bool, err error) {
+	if err := a.grow(f, limit); err != nil {
+		return false, err
+	}
+	if !zero {
+		return false, nil
+	}
 	a.mu.Lock()
-	if a.claimed > a.done || a.done >= limit {
+	from := max(a.zeroed, a.taken)
+	to := min(from+zeroPiece, a.room)
+	if a.from != idle || from >= a.taken+zeroAhead || to <= from {
 		a.mu.Unlock()
 		return false, nil
 	}
-	from, to := a.done, min(a.done+piece, limit)
-	a.claimed = to
+	a.from = from
 	a.mu.Unlock()
 
 	err = writeZeros(f, from, to)
-	if err != nil {
-		to = from
-	} else if durable {
+	if err == nil && durable {
 		err = f.Sync()
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.done, a.claimed = to, to
+	if err == nil {
+		a.zeroed = to
+	}
+	a.from = idle
 	a.cond.Broadcast()
 	return true, err
 }
 
-// finish ends the filling for good: the file is about to be cut.
+// grow takes room ahead of the writing.
+func (a *allocation) grow(f vfs.File, limit int64) error {
+	a.mu.Lock()
+	to := min(a.taken+ahead(a.taken), limit)
+	if a.from != idle || a.room >= to {
+		a.mu.Unlock()
+		return nil
+	}
+	a.from = a.room
+	a.mu.Unlock()
+
+	err := f.Allocate(to)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.room = to
+	}
+	a.from = idle
+	a.cond.Broadcast()
+	return err
+}
+
+// finish ends the work ahead for good: the file is about to be cut.
 func (a *allocation) finish() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.claimed > a.done {
+	for a.from != idle {
 		a.cond.Wait()
 	}
-	a.done, a.claimed = math.MaxInt64, math.MaxInt64
+	a.from, a.room = 0, math.MaxInt64
 }
 
 func writeZeros(f vfs.File, from, to int64) error {
 	for from < to {
-		n := min(to-from, piece)
+		n := min(to-from, page-from%page)
 		if _, err := f.WriteAt(zeros[:n], from); err != nil {
 			return err
 		}

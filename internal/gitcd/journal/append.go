@@ -83,7 +83,6 @@ func (j *Journal) appendFrames(frames []Frame, durable bool) ([]Place, error) {
 	applyRefs(j.write.refs, refs)
 	j.publishBatch(seg, d, refChange{seq: j.write.seq, refs: refs}, durable)
 	signal(j.dirty)
-	signal(j.room)
 	return places, nil
 }
 
@@ -96,7 +95,8 @@ func (j *Journal) active() *segment {
 
 // put writes a batch where the segment ends. A full disk is found out before.
 func (j *Journal) put(seg *segment, d draft) error {
-	if err := seg.ahead.reserve(seg.file, seg.end+int64(len(d.data))); err != nil {
+	low, err := seg.ahead.reserve(seg.file, seg.end+int64(len(d.data)), j.syncs.small())
+	if err != nil {
 		if errors.Is(err, syscall.ENOSPC) {
 			return &Error{Op: "append to", File: seg.name, Offset: seg.end, Err: fmt.Errorf("%w: %w", ErrNoSpace, err), Hint: "free some space: nothing was written, and writing goes on when there is room"}
 		}
@@ -104,6 +104,9 @@ func (j *Journal) put(seg *segment, d draft) error {
 	}
 	if _, err := seg.file.WriteAt(d.data, seg.end); err != nil {
 		return j.fail("append to", seg.name, err)
+	}
+	if low {
+		signal(j.room)
 	}
 	return nil
 }
@@ -187,7 +190,7 @@ func (j *Journal) roll(seg *segment) (*segment, error) {
 		return nil, err
 	}
 	from := start{segment: seg.segment + 1, seq: j.write.seq, chain: j.write.chain, refs: maps.Clone(j.write.refs)}
-	next, err := createSegment(j.fs, j.dir, from, min(piece, j.opts.SegmentSize), !j.opts.NoSync)
+	next, err := createSegment(j.fs, j.dir, from, j.newRoom(), !j.opts.NoSync)
 	if errors.Is(err, syscall.ENOSPC) {
 		return nil, &Error{Op: "append to", File: segmentName(j.dir, from.segment), Offset: -1, Err: fmt.Errorf("%w: %w", ErrNoSpace, err), Hint: "free some space: nothing was written, and writing goes on when there is room"}
 	}
@@ -197,5 +200,6 @@ func (j *Journal) roll(seg *segment) (*segment, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.mu.segments = append(j.mu.segments, next)
+	signal(j.rolled)
 	return next, nil
 }

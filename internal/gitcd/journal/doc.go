@@ -7,13 +7,14 @@
 //
 //	Append ─► open segment (a packfile in the making) ─► fdatasync ─► acknowledged
 //	             │                                  └─► refs move ─► Changed
-//	             ├─► Publish: tail pack + packed-refs, for stock Git, within half a second
-//	             └─► full: seal ─► objects/pack/pack-<sha>.pack
+//	             ├─► Publish, soon after a change: tail pack + packed-refs, for stock Git
+//	             └─► full, or much that Git does not see: seal ─► objects/pack/pack-<sha>.pack
 //
 //	Get ◄─ open segments ◄─ sealed packs ◄─ packs and loose objects of others
 //
-// A segment is a file laid out as a pack, zero-filled ahead of the writing so
-// that a sync has no metadata to write. Each Append adds one batch: a record,
+// A segment is a file laid out as a pack. It has room ahead of the writing, and
+// is zero-filled there while syncs are small, so that they have no metadata to
+// write. Each Append adds one batch: a record,
 // which is a legal blob that nothing refers to, and behind it the entries of
 // the batch's objects. The record tells what follows it, checks it, moves refs,
 // and carries the caller's own records, which are opaque here. docs/formats/journal.md
@@ -41,4 +42,7 @@
 //	J7 Records decide.  A ref is what the records say; packed-refs is a hint for Git.
 //	J8 Dead is dead.    After a failed write or sync no batch is written or acknowledged any more.
 //	J9 True names.      An object's content has its id's hash, and each index finds what its pack has.
+//	J10 Written once.   To show Git a change writes that change a few times at most, however much the segment
+//	                    holds; what pours in is not copied at all. Stock Git sees the last write within a second
+//	                    of it, and while writes pour in what was written five seconds before.
 package journal

@@ -70,10 +70,10 @@ type Journal struct {
 	// loose says that others have left loose objects.
 	loose bool
 
-	// dirty tells the publisher of changes, room tells the filler of progress.
-	dirty, room chan struct{}
-	stop        context.CancelFunc
-	background  sync.WaitGroup
+	// dirty tells the publisher of changes, rolled of a full segment; room tells the filler of progress.
+	dirty, rolled, room chan struct{}
+	stop                context.CancelFunc
+	background          sync.WaitGroup
 }
 
 // refChange is a batch's ref updates.

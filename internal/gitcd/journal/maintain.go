@@ -6,30 +6,52 @@ package journal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"syscall"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+)
+
+// Stock Git sees a small change after PublishInterval. While writes pour in it
+// waits for a pause, and sees what is sealed meanwhile; after a while it is shown all.
+const (
+	littleUnshown = 256 << 10
+	maxLag        = 10 // times PublishInterval
 )
 
 // startMaintenance shows Git what was recovered, and starts the two goroutines
-// of a journal: the publisher, which runs within PublishInterval of a change,
-// and the filler, which keeps room ahead of the writing.
+// of a journal: the publisher, and the filler, which keeps room ahead of the writing.
 func (j *Journal) startMaintenance(ctx context.Context) error {
-	if err := j.Publish(ctx); err != nil {
-		return err
-	}
-	if err := dropLooseRefs(j.fs, j.dir, j.mu.refs); err != nil {
-		return err
+	known := j.view()
+	late := j.opts.PublishInterval > 0 && (known.unshown() >= sealUnshown || len(j.mu.segments) > 1)
+	if !late {
+		if err := j.showRecovered(ctx, known.refs); err != nil {
+			return err
+		}
 	}
 	j.background.Go(func() { j.keepRoom(ctx) })
 	if j.opts.PublishInterval < 0 {
 		return nil
 	}
-	j.background.Go(func() { j.keepPublished(ctx) })
+	j.background.Go(func() {
+		if late { // nobody waits for a large segment to be sealed
+			err := j.showRecovered(ctx, known.refs)
+			j.published(ctx, err)
+		}
+		j.keepPublished(ctx)
+	})
 	return nil
 }
 
-// keepPublished publishes changes, at most once an interval. What fails is
-// tried again at the next change: the journal itself does not depend on it.
+// showRecovered shows Git what there is, and then removes what it would believe rather.
+func (j *Journal) showRecovered(ctx context.Context, refs map[string]gitobj.ID) error {
+	if err := j.Publish(ctx); err != nil {
+		return err
+	}
+	return dropLooseRefs(j.fs, j.dir, refs)
+}
+
+// keepPublished publishes changes. What fails is tried again: the journal
+// itself does not depend on it.
 func (j *Journal) keepPublished(ctx context.Context) {
 	for {
 		select {
@@ -37,22 +59,57 @@ func (j *Journal) keepPublished(ctx context.Context) {
 			return
 		case <-j.dirty:
 		}
-		timer := j.opts.Clock.NewTimer(j.opts.PublishInterval)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !j.awaitPause(ctx) {
 			return
-		case <-timer.C():
 		}
-		err := j.Publish(ctx)
-		j.publishError.Store(&err)
-		if err != nil && ctx.Err() == nil && j.failed() == nil {
-			signal(j.dirty)
-		}
+		j.published(ctx, j.Publish(ctx))
 	}
 }
 
-// keepRoom zero-fills the active segment ahead of the writing. A full disk is
+// published notes how publishing ended.
+func (j *Journal) published(ctx context.Context, err error) {
+	j.publishError.Store(&err)
+	if err != nil && ctx.Err() == nil && j.failed() == nil {
+		signal(j.dirty)
+	}
+}
+
+// awaitPause returns when it is time to publish: after the interval if little
+// has changed, else when writes pause, or have gone on for long. It seals what
+// gets full meanwhile. It returns false if the journal ends.
+func (j *Journal) awaitPause(ctx context.Context) bool {
+	began, wait := j.opts.Clock.Now(), j.opts.PublishInterval
+	for {
+		seq := j.Seq()
+		timer := j.opts.Clock.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-j.rolled:
+			timer.Stop()
+			if err := j.publishSealed(ctx); err != nil {
+				return true // Publish says why
+			}
+			began = j.opts.Clock.Now()
+			continue
+		case <-timer.C():
+		}
+		if j.Seq() == seq || j.littleToShow() || j.opts.Clock.Since(began) >= maxLag*j.opts.PublishInterval {
+			return true
+		}
+		wait = j.opts.PublishInterval / 2
+	}
+}
+
+// littleToShow says whether what Git does not see is soon copied.
+func (j *Journal) littleToShow() bool {
+	j.maintenance.Lock()
+	defer j.maintenance.Unlock()
+	return j.view().unshown() < littleUnshown
+}
+
+// keepRoom makes room in the active segment ahead of the writing. A full disk is
 // no failure here: Append finds it out when it needs the room.
 func (j *Journal) keepRoom(ctx context.Context) {
 	for {
@@ -64,15 +121,14 @@ func (j *Journal) keepRoom(ctx context.Context) {
 		for ctx.Err() == nil && j.failed() == nil {
 			j.mu.RLock()
 			seg := j.mu.segments[len(j.mu.segments)-1]
-			limit := min(seg.end+zeroAhead, j.opts.SegmentSize)
 			j.mu.RUnlock()
-			more, err := seg.ahead.fill(seg.file, limit, !j.opts.NoSync)
+			more, err := seg.ahead.extend(seg.file, j.opts.SegmentSize, j.syncs.small(), !j.opts.NoSync)
 			if errors.Is(err, syscall.ENOSPC) {
 				break
 			}
 			if err != nil {
 				// A sync that failed may have lost what Append wrote meanwhile.
-				_ = j.fail("make room in", seg.name, fmt.Errorf("zero-fill: %w", err))
+				_ = j.fail("make room in", seg.name, err)
 				break
 			}
 			if !more {

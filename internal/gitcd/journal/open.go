@@ -27,7 +27,7 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (_ *Journal, 
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	j := &Journal{fs: fsys, dir: dir, opts: o.withDefaults(), dirty: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	j := &Journal{fs: fsys, dir: dir, opts: o.withDefaults(), dirty: make(chan struct{}, 1), rolled: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	j.syncs.cond = sync.NewCond(&j.syncs.mu)
 	j.mu.changed = make(chan struct{})
 	defer func() {
@@ -190,6 +190,7 @@ func (j *Journal) loadSegment(r *recovery, number uint32, from start) error {
 		seg := newSegment(name, f, r.clone())
 		j.mu.segments = append(j.mu.segments, seg)
 		err := r.replay(seg)
+		seg.ahead.begin(room{}, seg.end)
 		r.segment++
 		return err
 	}
@@ -231,7 +232,7 @@ func (j *Journal) firstSegment(from start, have []uint32) error {
 	if from.segment != 1 || len(have) > 0 || len(j.mu.packs) > 0 && j.mu.packs[0].segment > 0 {
 		return &Error{Op: "open", File: segmentName(j.dir, from.segment), Offset: -1, Err: fmt.Errorf("segment is gone: %w", ErrCorrupt), Hint: hintRestore}
 	}
-	seg, err := createSegment(j.fs, j.dir, from.clone(), min(piece, j.opts.SegmentSize), !j.opts.NoSync)
+	seg, err := createSegment(j.fs, j.dir, from.clone(), j.newRoom(), !j.opts.NoSync)
 	if err != nil {
 		return err
 	}

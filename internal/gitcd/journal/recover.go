@@ -32,7 +32,6 @@ func (r *recovery) replay(seg *segment) error {
 	if err != nil {
 		return err
 	}
-	seg.ahead.set(size)
 	if err := seg.checkHeader(size); err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func foreignRefs(fsys vfs.FS, dir string) (map[string]gitobj.ID, error) {
 
 // dropLooseRefs removes the files of refs that the journal knows: Git would
 // believe them rather than packed-refs. Those of other names are left alone.
-func dropLooseRefs(fsys vfs.FS, dir string, known map[string]visibleRef) error {
+func dropLooseRefs(fsys vfs.FS, dir string, known map[string]gitobj.ID) error {
 	return looseRefs(fsys, dir, "refs", func(name string, _ gitobj.ID) error {
 		if _, ok := known[name]; !ok {
 			return nil

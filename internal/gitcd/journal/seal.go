@@ -5,12 +5,11 @@ package journal
 
 import (
 	"bytes"
+	"crypto/sha1" //nolint:gosec // Git's checksum
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"path"
-
-	"github.com/pjbgf/sha1cd"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pack"
@@ -39,7 +38,7 @@ func (j *Journal) seal(seg *segment) error {
 	}
 	stem := path.Join(j.dir, packDir, "pack-"+trailer.String())
 	keep := fmt.Sprintf("gitcd: segment %d of the journal\n", seg.segment)
-	if err := vfs.WriteFile(j.fs, stem+".keep", []byte(keep), durable); err != nil {
+	if err := vfs.WriteFile(j.fs, stem+".keep", []byte(keep), false); err != nil { // the index's sync takes its name along
 		return fmt.Errorf("seal %s: %w", seg.name, err)
 	}
 	if err := vfs.WriteFile(j.fs, stem+".idx", pack.AppendIndex(nil, entries, trailer), durable); err != nil {
@@ -49,10 +48,8 @@ func (j *Journal) seal(seg *segment) error {
 		return fmt.Errorf("seal %s: %w", seg.name, err)
 	}
 	if durable {
-		for _, dir := range []string{packDir, journalDir} {
-			if err := j.fs.SyncDir(path.Join(j.dir, dir)); err != nil {
-				return fmt.Errorf("seal %s: %w", seg.name, err)
-			}
+		if err := j.fs.SyncDir(path.Join(j.dir, packDir)); err != nil {
+			return fmt.Errorf("seal %s: %w", seg.name, err)
 		}
 	}
 	if err := j.exchangeForPack(seg, stem); err != nil {
@@ -78,7 +75,7 @@ func (j *Journal) finish(seg *segment) ([]pack.IndexEntry, gitobj.ID, error) {
 	seg.ahead.finish()
 	all := j.run(seg, 0, len(seg.entries))
 	count, end := uint32(len(all.entries)), all.end //nolint:gosec // a segment has fewer than 4G entries
-	sum := sha1cd.New()
+	sum := sha1.New()                               //nolint:gosec // Git's checksum
 	sum.Write(pack.AppendHeader(nil, count))
 	out := make([]pack.IndexEntry, 0, count)
 	err := all.each(func(_ int, e entry, raw []byte) error {

@@ -58,8 +58,9 @@ type segment struct {
 
 	// tails are the packs that show this segment to Git. Journal.maintenance guards them.
 	tails []tail
-	// shown is the number of entries that the tails cover.
-	shown int
+	// shown is the number of entries that the tails cover, shownEnd where the last one ends.
+	shown    int
+	shownEnd int64
 }
 
 func segmentName(dir string, number uint32) string {
@@ -96,8 +97,20 @@ func (s *segment) entryEnd(at int) int64 {
 	return s.end
 }
 
-// createSegment makes the file of a segment, zero-filled up to size, and makes its name durable.
-func createSegment(fsys vfs.FS, dir string, from start, size int64, durable bool) (_ *segment, err error) {
+// room is what a new segment has: blocks, and of them zero-filled ones.
+type room struct{ blocks, zeroed int64 }
+
+// newRoom is what the next segment should have.
+func (j *Journal) newRoom() room {
+	r := room{blocks: min(leastRoom, j.opts.SegmentSize)}
+	if j.syncs.small() {
+		r.zeroed = min(zeroFirst, r.blocks)
+	}
+	return r
+}
+
+// createSegment makes the file of a segment, with some room, and makes its name durable.
+func createSegment(fsys vfs.FS, dir string, from start, has room, durable bool) (_ *segment, err error) {
 	name := segmentName(dir, from.segment)
 	tmp := name + ".tmp"
 	f, err := fsys.Open(tmp, vfs.Write)
@@ -112,7 +125,10 @@ func createSegment(fsys vfs.FS, dir string, from start, size int64, durable bool
 	if err = f.Truncate(0); err != nil {
 		return nil, err
 	}
-	if err = writeZeros(f, 0, size); err != nil {
+	if err = f.Allocate(has.blocks); err != nil {
+		return nil, err
+	}
+	if err = writeZeros(f, 0, has.zeroed); err != nil {
 		return nil, err
 	}
 	if _, err = f.WriteAt(pack.AppendHeader(nil, 0), 0); err != nil {
@@ -133,7 +149,7 @@ func createSegment(fsys vfs.FS, dir string, from start, size int64, durable bool
 	}
 	s := newSegment(name, f, from)
 	s.nonce, err = newNonce()
-	s.ahead.set(size)
+	s.ahead.begin(has, s.end)
 	return s, err
 }
 

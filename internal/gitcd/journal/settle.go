@@ -63,7 +63,7 @@ func rewrite(fsys vfs.FS, seg *segment) (err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	buf := make([]byte, piece)
+	buf := make([]byte, windowSize)
 	for at := int64(0); at < seg.end; at += int64(len(buf)) {
 		buf = buf[:min(int64(len(buf)), seg.end-at)]
 		if err := readAt(seg.file, buf, at); err != nil {
@@ -81,7 +81,7 @@ func rewrite(fsys vfs.FS, seg *segment) (err error) {
 	}
 	old := seg.file
 	seg.file = f
-	seg.ahead.set(seg.end)
+	seg.ahead.begin(room{}, seg.end)
 	return old.Close()
 }
 

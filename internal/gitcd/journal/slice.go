@@ -4,14 +4,13 @@
 package journal
 
 import (
+	"crypto/sha1" //nolint:gosec // Git's checksum
 	"errors"
 	"fmt"
 	"hash"
 	"hash/crc32"
 	"io/fs"
 	"path"
-
-	"github.com/pjbgf/sha1cd"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pack"
@@ -112,7 +111,7 @@ func (j *Journal) copyTail(r run) (_ tail, err error) {
 	if err := j.fs.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return tail{}, err
 	}
-	c := &copier{run: r, sum: sha1cd.New(), moved: make([]int64, len(r.entries))}
+	c := &copier{run: r, sum: sha1.New(), moved: make([]int64, len(r.entries))}
 	if c.file, err = j.fs.Open(tmp, vfs.Create); err != nil {
 		return tail{}, err
 	}
@@ -120,7 +119,7 @@ func (j *Journal) copyTail(r run) (_ tail, err error) {
 	if err = errors.Join(err, c.file.Close()); err != nil {
 		return tail{}, err
 	}
-	t := tail{stem: tailPrefix + trailer.String()[len(tailPrefix)-len("pack-"):], from: r.from, to: r.from + len(r.entries), size: r.size()}
+	t := tail{stem: tailPrefix + trailer.String()[len(tailPrefix)-len("pack-"):], from: r.from, to: r.from + len(r.entries), size: r.size(), bytes: c.off + pack.TrailerSize}
 	stem := path.Join(j.dir, packDir, t.stem)
 	if err := j.fs.Rename(tmp, stem+".pack"); err != nil {
 		return tail{}, err

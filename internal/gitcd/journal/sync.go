@@ -15,6 +15,19 @@ type syncer struct {
 	seq     uint64
 	segment uint32
 	offset  int64
+	// usual is how many bytes a sync makes durable, smoothed.
+	usual int64
+}
+
+// smallSync is up to where zero-filling ahead saves more bytes, of the file
+// system's own journal, than it takes.
+const smallSync = 8 << 10
+
+// small says whether syncs are so small that zero-filling ahead of them is worth it.
+func (s *syncer) small() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.usual < smallSync
 }
 
 // syncedIn returns below which offset a segment is known to be durable.
@@ -76,9 +89,13 @@ func (j *Journal) syncTo(seq uint64) error {
 	j.showRefs(target)
 	j.syncs.release(func() {
 		j.syncs.seq = target
-		if !j.opts.NoSync {
-			j.syncs.segment, j.syncs.offset = seg.segment, end
+		if j.opts.NoSync {
+			return
 		}
+		if j.syncs.segment == seg.segment {
+			j.syncs.usual += (end - j.syncs.offset - j.syncs.usual) / 8
+		}
+		j.syncs.segment, j.syncs.offset = seg.segment, end
 	})
 	return nil
 }

@@ -44,7 +44,8 @@ type Options struct {
 	NoSync bool
 	// SegmentSize is about how large a segment gets before it is sealed. Default 16 MiB.
 	SegmentSize int64
-	// PublishInterval is how long stock Git may lag behind. Default 500 ms; negative: only on Publish.
+	// PublishInterval is how long stock Git may lag behind a change; while writes pour in, behind the last one, or ten
+	// times that. Default 500 ms; negative: only on Publish.
 	PublishInterval time.Duration
 	// Clock is for tests. Default: the real one.
 	Clock clock.Clock

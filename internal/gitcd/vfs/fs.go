@@ -51,6 +51,8 @@ type File interface {
 	Size() (int64, error)
 	// Truncate cuts the file, or lengthens it with zeros.
 	Truncate(size int64) error
+	// Allocate lengthens the file with zeros up to size, and takes the room for them: no write below fails for lack of it.
+	Allocate(size int64) error
 	// Sync makes the content, and the length, survive a power cut.
 	Sync() error
 }

@@ -315,6 +315,23 @@ func (f *memFile) Truncate(size int64) error {
 	return nil
 }
 
+// Allocate lengthens. To a hook it is a write that grows.
+func (f *memFile) Allocate(size int64) error {
+	have, err := f.Size()
+	if err != nil || size <= have {
+		return err
+	}
+	if err := f.fs.before(Op{Kind: OpWrite, Name: f.name, Off: have, Len: int(size - have), Grows: true}); err != nil {
+		return &fs.PathError{Op: "allocate", Path: f.name, Err: err}
+	}
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	c := change{off: size}
+	f.node.data = c.apply(f.node.data)
+	f.node.changes = append(f.node.changes, c)
+	return nil
+}
+
 // Sync makes the content survive. One that fails has the system forget that
 // there is something to be written, as Linux does: it shows, and no later sync writes it.
 func (f *memFile) Sync() error {

@@ -37,6 +37,36 @@ func (f osFile) Sync() error {
 	}
 }
 
+// Allocate takes room, where the file system can without writing; else by writing zeros.
+func (f osFile) Allocate(size int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), 0, 0, size)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
+			return f.writeZeros(size)
+		default:
+			return os.NewSyscallError("fallocate "+f.Name(), err)
+		}
+	}
+}
+
+// writeZeros lengthens the file by writing.
+func (f osFile) writeZeros(size int64) error {
+	from, err := f.Size()
+	if err != nil {
+		return err
+	}
+	zeros := make([]byte, 64<<10)
+	for from < size && err == nil {
+		n := min(size-from, int64(len(zeros)))
+		_, err = f.WriteAt(zeros[:n], from)
+		from += n
+	}
+	return err
+}
+
 // Open opens a file.
 func (OS) Open(name string, mode Mode) (File, error) {
 	flag := os.O_RDWR | os.O_CREATE
