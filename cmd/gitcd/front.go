@@ -6,27 +6,17 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/etcdapi"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
 )
-
-// stopGrace is how long calls may go on after a stop; watches never end by themselves.
-const stopGrace = 2 * time.Second
-
-// errNoLeader is what etcd answers when it cannot serve; clients try again.
-var errNoLeader = status.Error(codes.Unavailable, "etcdserver: no leader")
 
 type frontOptions struct {
 	log   *slog.Logger
@@ -35,111 +25,62 @@ type frontOptions struct {
 	size func() int64
 	// withheld says that nothing may be answered for now. Nil: never.
 	withheld func() bool
+	// member is how the etcd calls itself.
+	member gitcdv1.Member
+	// collectors are served at /metrics beside the store's.
+	collectors []prometheus.Collector
 }
+
+// localNames are the names by which web pages cannot reach us unless we want it.
+var localNames = []string{"localhost"}
 
 // front serves a store's etcd API on its listeners.
 type front struct {
-	server    *grpc.Server
-	listeners []net.Listener
-	stopped   atomic.Bool
-	o         frontOptions
+	*etcdapi.Front
+	endpoints []etcdapi.Endpoint
 }
 
 func newFront(ctx context.Context, store *mvcc.Store, ls []gitcdv1.Listener, o frontOptions) (*front, error) {
-	f := &front{o: o}
-	f.server = grpc.NewServer(append(etcdapi.ServerOptions(), grpc.UnaryInterceptor(f.unary), grpc.StreamInterceptor(f.stream))...)
 	urls := make([]string, 0, len(ls))
 	for _, c := range ls {
 		urls = append(urls, c.URL)
 	}
-	etcdapi.NewServer(store, etcdapi.Options{ClientURLs: urls, Epoch: o.epoch, DBSize: o.size}).Register(f.server)
+	server := etcdapi.NewServer(store, etcdapi.Options{
+		Name: o.member.Name, ClusterID: gitcdv1.ID(o.member.ClusterID), MemberID: gitcdv1.ID(o.member.MemberID),
+		ClientURLs: urls, Epoch: o.epoch, DBSize: o.size,
+	})
+	inner, err := etcdapi.NewFront(server, etcdapi.FrontOptions{Log: o.log, Refuse: o.withheld, Collectors: o.collectors, Hosts: localNames})
+	if err != nil {
+		return nil, err
+	}
+	f := &front{Front: inner}
 	for _, c := range ls {
 		l, err := listen(ctx, c)
 		if err != nil {
 			return nil, errors.Join(err, f.closeListeners())
 		}
-		f.listeners = append(f.listeners, l)
+		f.endpoints = append(f.endpoints, etcdapi.Endpoint{Listener: l})
 	}
 	return f, nil
 }
 
 func (f *front) closeListeners() error {
 	var errs []error
-	for _, l := range f.listeners {
-		errs = append(errs, l.Close())
+	for _, e := range f.endpoints {
+		errs = append(errs, e.Listener.Close())
 	}
 	return errors.Join(errs...)
 }
 
-func (f *front) refuse() bool {
-	return f.stopped.Load() || f.o.withheld != nil && f.o.withheld()
-}
-
-// unary refuses calls before and after, so that nothing is acknowledged that a
-// lost branch would not keep.
-func (f *front) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	if f.refuse() {
-		return nil, errNoLeader
-	}
-	resp, err := next(ctx, req)
-	if f.stopped.Load() {
-		return nil, errNoLeader
-	}
-	return resp, err
-}
-
-func (f *front) stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	if f.refuse() {
-		return errNoLeader
-	}
-	return next(srv, stream)
-}
+// run serves until the context ends or a listener fails.
+func (f *front) run(ctx context.Context) error { return f.Run(ctx, f.endpoints) }
 
 // stopNow ends all calls at once. Nothing is answered after it returns.
-func (f *front) stopNow() {
-	f.stopped.Store(true)
-	f.server.Stop()
-}
-
-// run serves until the context ends or a listener fails.
-func (f *front) run(ctx context.Context) error {
-	var serving errgroup.Group
-	for _, l := range f.listeners {
-		serving.Go(func() error {
-			if err := f.server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-				f.server.Stop()
-				return fmt.Errorf("serve %s: %w", l.Addr(), err)
-			}
-			return nil
-		})
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- serving.Wait() }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	f.stop()
-	return <-ended
-}
-
-// stop lets calls end, but not for long: watches never end by themselves.
-func (f *front) stop() {
-	graceful := make(chan struct{})
-	go func() { f.server.GracefulStop(); close(graceful) }()
-	timer := time.NewTimer(stopGrace)
-	defer timer.Stop()
-	select {
-	case <-graceful:
-	case <-timer.C:
-		f.server.Stop()
-	}
-}
+func (f *front) stopNow() { f.StopNow() }
 
 // startServers opens all listeners, then serves them in the group.
 func (h *heaven) startServers(ctx context.Context, group *errgroup.Group) error {
-	main, err := newFront(ctx, h.branch.Store, h.config.Listeners, frontOptions{log: h.log, epoch: h.epoch, size: h.size, withheld: h.withheld()})
+	main, err := newFront(ctx, h.branch.Store, h.config.Listeners, frontOptions{log: h.log, member: h.config.Member, epoch: h.epoch, size: h.size, withheld: h.withheld()})
 	if err != nil {
 		return err
 	}
@@ -150,7 +91,7 @@ func (h *heaven) startServers(ctx context.Context, group *errgroup.Group) error 
 		if err != nil {
 			return err
 		}
-		events, err := newFront(ctx, store, h.config.Events.Listeners, frontOptions{log: h.log, epoch: h.epoch})
+		events, err := newFront(ctx, store, h.config.Events.Listeners, frontOptions{log: h.log, member: h.config.Member, epoch: h.epoch})
 		if err != nil {
 			return errors.Join(err, store.Close(context.WithoutCancel(ctx)))
 		}
@@ -158,13 +99,6 @@ func (h *heaven) startServers(ctx context.Context, group *errgroup.Group) error 
 		group.Go(func() error {
 			return errors.Join(events.run(ctx), store.Close(context.WithoutCancel(ctx)))
 		})
-	}
-	if h.config.StatusListen != "" {
-		l, err := listenTCP(ctx, h.config.StatusListen)
-		if err != nil {
-			return err
-		}
-		group.Go(func() error { return serveHTTP(ctx, l, h.statusHandler(), time.Second) })
 	}
 	return nil
 }

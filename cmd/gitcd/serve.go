@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
@@ -26,25 +28,70 @@ import (
 // closing is how long the last commits and pushes may take.
 const closing = 20 * time.Second
 
+// aloneFlags describe a branch that stays alone.
+type aloneFlags struct {
+	dir, branch   string
+	listen        []string
+	events        []string
+	keys          []string
+	member        gitcdv1.Member
+	status, level string
+	memory        bool
+}
+
+func (f *aloneFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.dir, "dir", "", "directory of the repository; made if it does not exist")
+	flags.StringVar(&f.branch, "branch", "main", "branch to serve")
+	flags.StringArrayVar(&f.listen, "listen", nil, "unix:///path or http://loopback:port; may be repeated")
+	flags.StringArrayVar(&f.events, "events-listen", nil, "the same, for a second store that lives in memory")
+	flags.StringArrayVar(&f.keys, "key-prefix", nil, "<prefix>=<directory>/: keys with the prefix lie in that directory of the tree; may be repeated")
+	flags.StringVar(&f.member.Name, "name", "", "name of the member (default gitcd)")
+	flags.StringVar(&f.member.ClusterID, "cluster-id", "", "id of the cluster, hexadecimal, as etcdctl prints it (default made of the name)")
+	flags.StringVar(&f.member.MemberID, "member-id", "", "id of the member, the same")
+	flags.StringVar(&f.status, "status-listen", "", "host:port of /healthz, /readyz, /status and /metrics")
+	flags.StringVar(&f.level, "log-level", string(gitcdv1.LogInfo), "debug, info, warn or error")
+	flags.BoolVar(&f.memory, "memory", false, "keep everything in memory, and lose it at the end")
+}
+
+func (f *aloneFlags) logging() gitcdv1.Logging {
+	return gitcdv1.Logging{Level: gitcdv1.LogLevel(f.level), Format: gitcdv1.LogText}
+}
+
 func serveCommand() *cobra.Command {
-	var (
-		file          string
-		dir, ref      string
-		listen        []string
-		events        []string
-		status, level string
-		memory        bool
-	)
+	var file string
+	var flags aloneFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve a branch of a repository as etcd v3",
-		Long: `Serve a branch of a repository as etcd v3.
+		Short: "Serve branches of a repository as etcd v3",
+		Long: `Serve branches of a repository as etcd v3.
 
-With --config all is in a file; see api/gitcd/v1alpha1. The other flags are for
-a branch that stays alone: no upstream, no hub.`,
+With --config all is in a file; see docs/gitcd.md. The other flags are for a
+single branch that stays alone: no upstream, no hub, no pulls.`,
 		Example: `  gitcd serve --config /etc/gitcd/config.yaml
   gitcd serve --dir /var/lib/store.git --listen unix:///run/gitcd/gitcd.sock
-  gitcd serve --memory --listen http://127.0.0.1:2379`,
+  gitcd serve --memory --listen http://127.0.0.1:2379
+
+  # the keys below / lie below clusters/blue/ of the branch "state"
+  gitcd serve --dir /var/lib/store.git --branch state --key-prefix /=clusters/blue/ --listen http://127.0.0.1:2379
+
+  # any Git repository: "README.md" is the key of its README.md
+  gitcd init --dir /var/lib/project.git --clone https://example.org/project.git --history 100
+  gitcd serve --dir /var/lib/project.git --key-prefix = --listen http://127.0.0.1:2379
+
+  # take the place of an etcd that clients know by its ids
+  gitcd serve --dir /var/lib/store.git --listen http://127.0.0.1:2379 --name etcd-0 --cluster-id cdf818194e3a8c32 --member-id 8e9e05c52164694d
+
+  # several branches of one repository, each as an etcd of its own
+  cat >config.yaml <<EOF
+  apiVersion: gitcd.trishanku.org/v1alpha1
+  kind: Config
+  repository: /var/lib/store.git
+  statusListen: 127.0.0.1:2381
+  branches:
+  - {name: blue, listeners: [{url: "http://127.0.0.1:2379"}]}
+  - {name: green, listeners: [{url: "http://127.0.0.1:2389"}]}
+  EOF
+  gitcd serve --config config.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file != "" {
@@ -55,31 +102,23 @@ a branch that stays alone: no upstream, no hub.`,
 				if c.Hub != nil {
 					return &usageError{fmt.Errorf("%s configures a hub: run gitcd hub", file)}
 				}
-				return serveBranch(cmd.Context(), c)
+				return serveBranches(cmd.Context(), c)
 			}
-			if len(listen) == 0 {
+			if len(flags.listen) == 0 {
 				return &usageError{errors.New("give --config, or --listen and one of --dir and --memory")}
 			}
-			logging := gitcdv1.Logging{Level: gitcdv1.LogLevel(level), Format: gitcdv1.LogText}
-			if memory {
-				return serveMemory(cmd.Context(), listeners(listen), logging)
+			if flags.memory {
+				return serveMemory(cmd.Context(), listeners(flags.listen), flags.member, flags.logging())
 			}
-			c, err := aloneConfig(dir, ref, listen, events, status, logging)
+			c, err := aloneConfig(&flags)
 			if err != nil {
 				return err
 			}
-			return serveBranch(cmd.Context(), c)
+			return serveBranches(cmd.Context(), c)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&file, "config", "", "configuration file")
-	f.StringVar(&dir, "dir", "", "directory of the repository; made if it does not exist")
-	f.StringVar(&ref, "branch", "main", "branch to serve")
-	f.StringArrayVar(&listen, "listen", nil, "unix:///path or http://loopback:port; may be repeated")
-	f.StringArrayVar(&events, "events-listen", nil, "the same, for a second store that lives in memory")
-	f.StringVar(&status, "status-listen", "", "host:port of /healthz, /readyz, /status and /metrics")
-	f.StringVar(&level, "log-level", string(gitcdv1.LogInfo), "debug, info, warn or error")
-	f.BoolVar(&memory, "memory", false, "keep everything in memory, and lose it at the end")
+	cmd.Flags().StringVar(&file, "config", "", "configuration file")
+	flags.add(cmd.Flags())
 	return cmd
 }
 
@@ -92,17 +131,26 @@ func listeners(urls []string) []gitcdv1.Listener {
 }
 
 // aloneConfig makes the configuration that the flags stand for, with every check of a file's.
-func aloneConfig(dir, ref string, listen, events []string, status string, logging gitcdv1.Logging) (*gitcdv1.Config, error) {
-	if dir == "" {
+func aloneConfig(f *aloneFlags) (*gitcdv1.Config, error) {
+	if f.dir == "" {
 		return nil, &usageError{errors.New("--dir is missing: give the repository's directory, or --memory")}
 	}
-	abs, err := filepath.Abs(dir)
+	abs, err := filepath.Abs(f.dir)
 	if err != nil {
-		return nil, fmt.Errorf("find %s: %w", dir, err)
+		return nil, fmt.Errorf("find %s: %w", f.dir, err)
 	}
-	c := &gitcdv1.Config{Repository: abs, Branch: ref, Listeners: listeners(listen), StatusListen: status, Logging: logging}
-	if len(events) > 0 {
-		c.Events = &gitcdv1.Events{Listeners: listeners(events)}
+	c := &gitcdv1.Config{
+		Repository: abs, Branch: f.branch, Member: f.member, Listeners: listeners(f.listen), StatusListen: f.status, Logging: f.logging(),
+	}
+	if len(f.events) > 0 {
+		c.Events = &gitcdv1.Events{Listeners: listeners(f.events)}
+	}
+	for _, rule := range f.keys {
+		prefix, tree, ok := strings.Cut(rule, "=")
+		if !ok {
+			return nil, &usageError{fmt.Errorf("--key-prefix %q: write <prefix>=<directory>/, such as /=clusters/blue/", rule)}
+		}
+		c.Keys = append(c.Keys, gitcdv1.KeyPrefix{Prefix: prefix, Tree: tree})
 	}
 	data, err := c.Marshal()
 	if err != nil {
@@ -115,14 +163,14 @@ func aloneConfig(dir, ref string, listen, events []string, status string, loggin
 }
 
 // serveMemory serves a store that dies with the process.
-func serveMemory(ctx context.Context, ls []gitcdv1.Listener, logging gitcdv1.Logging) error {
+func serveMemory(ctx context.Context, ls []gitcdv1.Listener, member gitcdv1.Member, logging gitcdv1.Logging) error {
 	logger := newLogger(logging)
 	store, err := mvcc.Open(ctx, nil, mvcc.Options{})
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	front, err := newFront(ctx, store, ls, frontOptions{log: logger})
+	front, err := newFront(ctx, store, ls, frontOptions{log: logger, member: member})
 	if err != nil {
 		return err
 	}
@@ -137,25 +185,10 @@ type heaven struct {
 	holder   string
 	branch   *branch.Branch
 	epoch    int64
+	up       *exchange.Remote   // nil: the branch stays alone
 	exchange *exchange.Exchange // nil: the branch stays alone
 	fenced   chan struct{}      // closed when another writer has the branch: nothing is answered any more
 	fronts   []*front
-}
-
-// serveBranch serves until the context ends or the branch is lost.
-func serveBranch(ctx context.Context, c *gitcdv1.Config) error {
-	h := &heaven{config: c, log: newLogger(c.Logging), fenced: make(chan struct{})}
-	j, err := openJournal(ctx, c)
-	if err != nil {
-		return err
-	}
-	if err := h.open(ctx, j); err != nil {
-		return errors.Join(err, j.Close(context.WithoutCancel(ctx)))
-	}
-	err = h.run(ctx)
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
-	defer cancel()
-	return errors.Join(err, h.branch.Close(last))
 }
 
 func openJournal(ctx context.Context, c *gitcdv1.Config) (*journal.Journal, error) {
@@ -165,8 +198,8 @@ func openJournal(ctx context.Context, c *gitcdv1.Config) (*journal.Journal, erro
 	return journal.Open(ctx, vfs.OS{}, c.Repository, journal.Options{PublishInterval: c.PublishInterval.Duration})
 }
 
-// open takes the branch and opens its store.
-func (h *heaven) open(ctx context.Context, j *journal.Journal) error {
+// take makes the branch this writer's, if it has an upstream.
+func (h *heaven) take(ctx context.Context, j *journal.Journal) error {
 	c := h.config
 	id, err := holder(c.HolderFile, c.Author.Name)
 	if err != nil {
@@ -176,30 +209,25 @@ func (h *heaven) open(ctx context.Context, j *journal.Journal) error {
 	if fencedErr := checkFenced(c.Repository); fencedErr != nil {
 		return fencedErr
 	}
-	up, err := upstream(c)
-	if err != nil {
+	if h.up, err = upstream(c); err != nil || h.up == nil {
 		return err
 	}
-	if up != nil {
-		taken, err := take(ctx, h.log, c, id, j, up)
-		if err != nil {
-			return err
-		}
-		h.epoch = taken.Epoch
-	}
-	store, err := branch.OpenStore(ctx, j, h.storeOptions())
-	if err != nil {
-		return err
-	}
+	taken, err := take(ctx, h.log, c, id, j, h.up)
+	h.epoch = taken.Epoch
+	return err
+}
+
+// enter gives the heaven its store, and joins that to the upstream.
+func (h *heaven) enter(j *journal.Journal, store *mvcc.Store) error {
 	h.branch = &branch.Branch{Journal: j, Store: store}
-	if up == nil {
+	if h.up == nil {
 		return nil
 	}
 	o, err := h.exchangeOptions()
 	if err != nil {
-		return errors.Join(err, store.Close(context.WithoutCancel(ctx)))
+		return err
 	}
-	h.exchange = exchange.New(store, j, up, o)
+	h.exchange = exchange.New(store, j, h.up, o)
 	return nil
 }
 

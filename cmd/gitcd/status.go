@@ -5,6 +5,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"io/fs"
 	"net/http"
 	"path/filepath"
@@ -18,12 +19,13 @@ import (
 
 // report is what /status answers.
 type report struct {
-	Version  string           `json:"version"`
-	Branch   string           `json:"branch"`
+	Version  string           `json:"version,omitempty"`
+	Branch   string           `json:"branch,omitempty"`
 	Epoch    int64            `json:"epoch"`
-	Holder   string           `json:"holder"`
-	Store    storeReport      `json:"store"`
+	Holder   string           `json:"holder,omitempty"`
+	Store    *storeReport     `json:"store,omitempty"`
 	Exchange *exchange.Status `json:"exchange,omitempty"`
+	Branches []report         `json:"branches,omitempty"` // if there are several
 }
 
 type storeReport struct {
@@ -39,7 +41,7 @@ func (h *heaven) report() report {
 	s := h.branch.Store.Status()
 	r := report{
 		Version: version, Branch: h.config.Branch, Epoch: h.epoch, Holder: h.holder,
-		Store: storeReport{Revision: s.Revision, Compacted: s.Compacted, Keys: s.Keys, Head: s.Head.String(), Uncommitted: s.Uncommitted},
+		Store: &storeReport{Revision: s.Revision, Compacted: s.Compacted, Keys: s.Keys, Head: s.Head.String(), Uncommitted: s.Uncommitted},
 	}
 	if err := h.branch.Store.Healthy(); err != nil {
 		r.Store.Error = err.Error()
@@ -52,22 +54,10 @@ func (h *heaven) report() report {
 }
 
 // statusHandler answers probes, people and Prometheus.
-func (h *heaven) statusHandler() http.Handler {
-	mux := http.NewServeMux()
-	health := func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, h.branch.Store.Healthy()) }
-	mux.HandleFunc("GET /healthz", health)
-	mux.HandleFunc("GET /readyz", health)
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		if err := e.Encode(h.report()); err != nil {
-			h.log.Debug("status was not read to its end", "err", err)
-		}
-	})
-	mux.Handle("GET /metrics", metricsHandler(h))
-	addProfiles(mux)
-	return mux
+func writeReport(w io.Writer, r report) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
 }
 
 func answerHealth(w http.ResponseWriter, err error) {
@@ -81,23 +71,30 @@ func answerHealth(w http.ResponseWriter, err error) {
 	}
 }
 
-// metricsHandler serves the process's metrics and, if there is one, the heaven's.
-func metricsHandler(h *heaven) http.Handler {
+// metricsHandler serves the process's metrics and those of the heavens in it. If there are several, each has its branch as a label.
+func metricsHandler(heavens []*heaven) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if h != nil {
-		gauge := func(name, help string, value func() float64) {
-			r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	for _, h := range heavens {
+		labels := prometheus.Labels{}
+		if len(heavens) > 1 {
+			labels["branch"] = h.config.Branch
 		}
-		gauge("gitcd_revision", "Current revision of the branch's store.", func() float64 { return float64(h.branch.Store.Revision()) })
-		gauge("gitcd_keys", "Number of keys.", func() float64 { return float64(h.branch.Store.Status().Keys) })
-		gauge("gitcd_uncommitted_transactions", "Transactions that are durable, but not in a commit yet.", func() float64 { return float64(h.branch.Store.Status().Uncommitted) })
-		gauge("gitcd_epoch", "Epoch of the branch's writer.", func() float64 { return float64(h.epoch) })
-		if h.exchange != nil {
-			exchangeMetrics(gauge, h.exchange)
-		}
+		h.metrics(func(name, help string, value func() float64) {
+			r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
+		})
 	}
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
+
+func (h *heaven) metrics(gauge func(name, help string, value func() float64)) {
+	gauge("gitcd_revision", "Current revision of the branch's store.", func() float64 { return float64(h.branch.Store.Revision()) })
+	gauge("gitcd_keys", "Number of keys.", func() float64 { return float64(h.branch.Store.Status().Keys) })
+	gauge("gitcd_uncommitted_transactions", "Transactions that are durable, but not in a commit yet.", func() float64 { return float64(h.branch.Store.Status().Uncommitted) })
+	gauge("gitcd_epoch", "Epoch of the branch's writer.", func() float64 { return float64(h.epoch) })
+	if h.exchange != nil {
+		exchangeMetrics(gauge, h.exchange)
+	}
 }
 
 func exchangeMetrics(gauge func(name, help string, value func() float64), x *exchange.Exchange) {
@@ -115,7 +112,9 @@ func exchangeMetrics(gauge func(name, help string, value func() float64), x *exc
 }
 
 // size returns how many bytes the repository takes on disk, about.
-func (h *heaven) size() int64 {
+func (h *heaven) size() int64 { return directorySize(h.config.Repository) }
+
+func directorySize(dir string) int64 {
 	var total int64
 	walk := func(_ string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -126,7 +125,7 @@ func (h *heaven) size() int64 {
 		}
 		return nil
 	}
-	if err := filepath.WalkDir(h.config.Repository, walk); err != nil {
+	if err := filepath.WalkDir(dir, walk); err != nil {
 		return 0
 	}
 	return total

@@ -7,9 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -66,45 +63,4 @@ func printFindings(out io.Writer, format, dir string, found []finding) error {
 		fmt.Fprintf(out, "%s: all laws hold\n", dir)
 	}
 	return nil
-}
-
-func statusCommand() *cobra.Command {
-	var addr string
-	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Print what a running gitcd says of itself, as JSON; fail if it takes no writes",
-		Example: "  gitcd status --address 127.0.0.1:2381",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			req, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+addr+"/status", http.NoBody)
-			if err != nil {
-				return &usageError{err}
-			}
-			resp, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
-			if err != nil {
-				return fmt.Errorf("ask gitcd: %w; is it running with statusListen %s?", err, addr)
-			}
-			defer resp.Body.Close()
-			body, err := io.ReadAll(resp.Body)
-			if err != nil {
-				return fmt.Errorf("ask gitcd: %w", err)
-			}
-			if resp.StatusCode != http.StatusOK {
-				return fmt.Errorf("ask gitcd: %s: %s", resp.Status, strings.TrimSpace(string(body)))
-			}
-			if _, err := cmd.OutOrStdout().Write(body); err != nil {
-				return fmt.Errorf("print status: %w", err)
-			}
-			var r report
-			if err := json.Unmarshal(body, &r); err != nil {
-				return fmt.Errorf("ask gitcd: read its answer: %w", err)
-			}
-			if r.Store.Error != "" {
-				return fmt.Errorf("gitcd takes no writes: %s", r.Store.Error)
-			}
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&addr, "address", "127.0.0.1:2381", "the status listener")
-	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,7 +53,7 @@ func (c *Config) validateBranches(p *problems) {
 		p.served(field+".", b)
 		listeners := b.Listeners
 		if b.Events != nil {
-			listeners = append(listeners[:len(listeners):len(listeners)], b.Events.Listeners...)
+			listeners = append(slices.Clip(listeners), b.Events.Listeners...)
 		}
 		for _, l := range listeners {
 			if other, ok := urls[l.URL]; ok {
