@@ -24,6 +24,7 @@ var storage = map[string][]string{
 	"internal/gitcd/vfs":       {},
 	"internal/gitcd/gitobj":    {},
 	"internal/gitcd/layout":    {},
+	"internal/gitcd/keymap":    {},
 	"internal/gitcd/schema":    {},
 	"internal/gitcd/pack":      {"gitobj"},
 	"internal/gitcd/treeedit":  {"gitobj", "layout"},
