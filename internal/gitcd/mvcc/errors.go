@@ -37,6 +37,8 @@ var (
 	ErrNoSpace = errors.New("database space exceeded; free some space, then end the alarm NOSPACE")
 	// ErrCorrupt says that AlarmCorrupt is on.
 	ErrCorrupt = errors.New("the store is corrupt; restore it, then end the alarm CORRUPT")
+	// ErrReadOnly says that the store was opened for reading.
+	ErrReadOnly = errors.New("the store was opened for reading")
 	// ErrFailed says that the store could not write and acknowledges nothing any more.
 	ErrFailed = errors.New("store has failed")
 	// ErrForeignHead says that someone else moved the branch.

@@ -42,6 +42,8 @@ type Options struct {
 	Quota int64
 	// Size returns how many bytes are used. It is called by the line: it must be quick. Without it there is no quota.
 	Size func() int64
+	// ReadOnly opens the store as it is, for reading: nothing is written, and every change is refused.
+	ReadOnly bool
 	// Clock is the time. Default the machine's.
 	Clock clock.Clock
 }
@@ -111,6 +113,9 @@ type Store struct {
 //
 // Without a log the store is in memory alone and dies with the process.
 func Open(ctx context.Context, log Log, o Options) (*Store, error) {
+	if o.ReadOnly && log != nil {
+		log = untouched{log}
+	}
 	s := &Store{o: o.withDefaults(), log: log, failed: make(chan struct{}), stop: make(chan struct{})}
 	s.clock = s.o.Clock
 	s.vals = &values{log: log, budget: s.o.ValueBudget}
@@ -138,6 +143,10 @@ func (s *Store) start(r *recovery) {
 	s.leases.resume()
 	s.line = &line{store: s, state: r.state, sealed: v, written: written, seq: r.seq}
 	s.line.inbox.wake = make(chan struct{}, 1)
+	if s.o.ReadOnly {
+		s.line.inbox.shut(ErrReadOnly)
+		return
+	}
 	if s.log != nil {
 		s.committer = r.committer
 		s.line.open = uncommitted{full: r.committer.full, batched: len(r.committer.dirty) > 0}
@@ -193,6 +202,10 @@ func (s *Store) Failed() <-chan struct{} { return s.failed }
 
 // Close commits what is not committed, saves the index, and ends all streams. Everything acknowledged was durable before.
 func (s *Store) Close(ctx context.Context) error {
+	if s.o.ReadOnly {
+		s.hub.fail(ErrClosed)
+		return nil
+	}
 	var errs []error
 	if s.log != nil && s.failure() == nil {
 		if _, err := s.Flush(ctx); err != nil && !errors.Is(err, ErrClosed) {
