@@ -52,12 +52,17 @@ var (
 // work measures all servers once, for one round.
 type work struct {
 	name string
-	run  func(b *bench, ctx context.Context, round int) error //nolint:revive // a method expression
+	run  func(b *bench, ctx context.Context, round int) error
 }
 
 var works = []work{
-	{"disk", (*bench).disks}, {"write", (*bench).writes}, {"read", (*bench).reads}, {"watch", (*bench).watches},
-	{"restart", (*bench).restarts}, {"directory", (*bench).directories}, {"kubernetes", (*bench).kubernetes},
+	{"disk", (*bench).disks},
+	{"write", (*bench).writes},
+	{"read", (*bench).reads},
+	{"watch", (*bench).watches},
+	{"restart", (*bench).restarts},
+	{"directory", (*bench).directories},
+	{"kubernetes", (*bench).kubernetes},
 }
 
 // run runs works for all rounds. An error of a work is that of the machine or

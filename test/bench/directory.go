@@ -65,7 +65,8 @@ func (b *bench) directory(ctx context.Context, s *server, name string, n int) (*
 	return o, o.create(ctx, s, b.random)
 }
 
-// compareDirectories updates small, large, large, small, and compares the calls' mean times.
+// compareDirectories updates the small directory, twice the large one, and the
+// small one again, and compares the calls' mean times.
 func (b *bench) compareDirectories(ctx context.Context, s *server, large, small *objects) error {
 	var times [2]float64
 	for _, which := range []int{0, 1, 1, 0} {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,8 +31,10 @@ type diskShape struct {
 
 func newDiskTimes() *diskTimes {
 	return &diskTimes{Shapes: []*diskShape{
-		{Name: "append 512 B", Size: 512}, {Name: "append 4 KiB", Size: 4096},
-		{Name: "4 KiB over zeros", Size: 4096, Over: true}, {Name: "64 KiB over zeros", Size: 64 << 10, Over: true},
+		{Name: "append 512 B", Size: 512},
+		{Name: "append 4 KiB", Size: 4096},
+		{Name: "4 KiB over zeros", Size: 4096, Over: true},
+		{Name: "64 KiB over zeros", Size: 64 << 10, Over: true},
 	}}
 }
 
@@ -96,11 +99,12 @@ func (s *diskShape) measure(ctx context.Context, dir string, length time.Duratio
 
 // markdown prints what the disk can do.
 func (d *diskTimes) markdown() string {
-	out := "| write and fdatasync | p50 | p99 |\n| --- | ---: | ---: |\n"
+	var out strings.Builder
+	out.WriteString("| write and fdatasync | p50 | p99 |\n| --- | ---: | ---: |\n")
 	for _, s := range d.Shapes {
 		if len(s.P50) > 0 {
-			out += fmt.Sprintf("| %s | %.3f ms | %.3f ms |\n", s.Name, middle(s.P50), middle(s.P99))
+			fmt.Fprintf(&out, "| %s | %.3f ms | %.3f ms |\n", s.Name, middle(s.P50), middle(s.P99))
 		}
 	}
-	return out
+	return out.String()
 }

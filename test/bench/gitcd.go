@@ -59,7 +59,7 @@ func (b *bench) profiling(ctx context.Context, s *server, id string) (stop func(
 }
 
 // top returns the functions that a profile says take the most time.
-func top(ctx context.Context, profile string, sort string) (string, error) {
+func top(ctx context.Context, profile, sort string) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", sort, "-nodecount=15", profile).Output()
 	if err != nil {
 		return "", fmt.Errorf("read profile %s: %w", profile, err)

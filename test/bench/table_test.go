@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -11,8 +12,11 @@ import (
 
 func TestTable(t *testing.T) {
 	tab := newTable([]spec{
-		{"a.rate", "a", "/s", bar{atLeast, 1.2}}, {"a.p99", "a, p99", "ms", bar{atMost, 1}}, {"b.lag", "b", "ms", bar{below, 200}},
-		{"c", "c", "B", bar{}}, {"d", "never measured", "s", bar{atMost, 1}},
+		{"a.rate", "a", "/s", bar{atLeast, 1.2}},
+		{"a.p99", "a, p99", "ms", bar{atMost, 1}},
+		{"b.lag", "b", "ms", bar{below, 200}},
+		{"c", "c", "B", bar{}},
+		{"d", "never measured", "s", bar{atMost, 1}},
 	})
 	for i, sample := range []float64{1000, 2000, 900} {
 		tab.add("a.rate", etcd, sample)
@@ -22,7 +26,7 @@ func TestTable(t *testing.T) {
 		tab.add("c", kine, 12345)
 	}
 	tab.add("b.lag", gitcd, 150)
-	tab.fail("a.p", kine, errTest("no answer"))
+	tab.fail("a.p", kine, errors.New("no answer"))
 	want := []string{
 		"| a | 1,000/s | 1,500/s | - | 1.30 (1.10-1.50) | >= 1.20 | yes |",
 		"| a, p99 | 2.00 ms | 3.00 ms | failed | 1.50 (1.50-1.50) | <= 1.00 | **no** |",
@@ -43,10 +47,6 @@ func TestTable(t *testing.T) {
 		t.Errorf("%d bars missed, not 1", n)
 	}
 }
-
-type errTest string
-
-func (e errTest) Error() string { return string(e) }
 
 func TestCompareWithThePreviousRun(t *testing.T) {
 	specs := []spec{{"a", "moved", "/s", bar{}}, {"b", "stayed", "/s", bar{}}}

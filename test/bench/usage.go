@@ -100,7 +100,7 @@ func (d disk) counters() (written, flushes int64) {
 		return 0, 0
 	}
 	var n []int64
-	for _, f := range strings.Fields(string(data)) {
+	for f := range strings.FieldsSeq(string(data)) {
 		v, err := strconv.ParseInt(f, 10, 64)
 		if err != nil {
 			return 0, 0
@@ -122,7 +122,7 @@ func syncFS(dir string) error {
 	if err != nil {
 		return fmt.Errorf("sync file system: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := unix.Syncfs(int(f.Fd())); err != nil {
 		return fmt.Errorf("sync file system of %s: %w", dir, err)
 	}
