@@ -87,6 +87,7 @@ func (s *kvServer) RangeStream(r *pb.RangeRequest, stream pb.KV_RangeStreamServe
 		return err
 	}
 	page, left := rangeRequest(r), r.Limit
+	page.SortTarget, page.SortOrder = mvcc.SortByKey, mvcc.Unsorted
 	var first *mvcc.RangeResult
 	for {
 		page.Limit = streamKeys
@@ -121,7 +122,8 @@ func checkRangeStream(r *pb.RangeRequest) error {
 	if err := checkRange(r); err != nil {
 		return err
 	}
-	if r.SortOrder == pb.RangeRequest_DESCEND || r.SortTarget != pb.RangeRequest_KEY {
+	byKey := r.SortTarget == pb.RangeRequest_KEY && r.SortOrder != pb.RangeRequest_DESCEND
+	if !byKey && r.SortOrder != pb.RangeRequest_NONE {
 		return status.Error(codes.Unimplemented, "RangeStream does not support custom sort orders")
 	}
 	if r.MinModRevision != 0 || r.MaxModRevision != 0 || r.MinCreateRevision != 0 || r.MaxCreateRevision != 0 {

@@ -246,7 +246,7 @@ func (s *settled) Read(p []byte) (int, error) {
 				return 0, err
 			}
 		} else {
-			s.left = header + int(h[0])<<16 | int(h[1])<<8 | int(h[2])
+			s.left = header + (int(h[0])<<16 | int(h[1])<<8 | int(h[2]))
 		}
 	}
 	if s.left > 0 {
