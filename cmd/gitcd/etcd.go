@@ -126,7 +126,7 @@ func (o *etcdOptions) serveStore(ctx context.Context, log *slog.Logger, b *branc
 	server := etcdapi.NewServer(b.Store, options)
 	front, err := etcdapi.NewFront(server, etcdapi.FrontOptions{
 		Log: log, MaxStreams: o.maxStreams(), Extensive: o.metrics == "extensive", Profiling: o.pprof,
-		NoGateway: !o.gateway, Hosts: o.hosts, AnyOrigin: o.cors != "",
+		NoGateway: !o.gateway, Hosts: o.hosts, AnyOrigin: o.cors != "", Collectors: openFiles(),
 	})
 	if err != nil {
 		return err

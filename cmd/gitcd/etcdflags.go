@@ -132,6 +132,12 @@ var (
 	}
 )
 
+// retired says what etcd says of flags that it gives up itself.
+var retired = map[string]string{
+	"max-snapshots":  "is deprecated in 3.6 and will be decommissioned in 3.8",
+	"v2-deprecation": "is deprecated and scheduled for removal in v3.8. The default value is enforced, ignoring user input",
+}
+
 // parseEtcd reads a command line, with - or --, and then the environment for what it does not set.
 func parseEtcd(args, environ []string) (o *etcdOptions, warnings []string, err error) {
 	o = &etcdOptions{}
@@ -228,6 +234,8 @@ func (p *etcdParser) apply(spelled, name, value string) error {
 		p.set[name] = true
 	case !p.known(name):
 		p.warn("%s is unknown to gitcd, and ignored", spelled)
+	case retired[name] != "":
+		p.warn("--%s %s; it has no meaning for gitcd", name, retired[name])
 	case !slices.Contains(silent, name):
 		p.warn("%s has no meaning for gitcd, and is ignored", spelled)
 	}

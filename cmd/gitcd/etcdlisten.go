@@ -5,13 +5,15 @@ package main
 
 import (
 	"context"
+	"crypto/sha1" //nolint:gosec // etcd makes its ids so
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"math"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/etcdapi"
@@ -143,7 +145,7 @@ func placesOf(flagName, urls string) ([]place, error) {
 func (o *etcdOptions) serverOptions() etcdapi.Options {
 	return etcdapi.Options{
 		Name: o.name, ClientURLs: split(o.advertiseClient), PeerURLs: split(o.advertisePeer),
-		ClusterID: stableID("cluster", o.clusterToken), MemberID: stableID("member", o.clusterToken, o.name),
+		ClusterID: o.clusterID(), MemberID: o.memberID(),
 		ProgressInterval: o.progressInterval,
 		MaxRequestBytes:  int(min(o.maxRequestBytes, math.MaxInt32)), MaxTxnOps: int(min(o.maxTxnOps, math.MaxInt32)), //nolint:gosec // bounded
 		KeepAliveMinTime: o.keepAliveMin, KeepAliveInterval: o.keepAliveEvery, KeepAliveTimeout: o.keepAliveTimeout,
@@ -161,12 +163,19 @@ func (o *etcdOptions) minLeaseTTL() int64 {
 	return max((ms+999)/1000, 1)
 }
 
-// stableID makes an id that is never 0 out of names.
-func stableID(names ...string) uint64 {
-	h := fnv.New64a()
-	for _, n := range names {
-		h.Write([]byte(n))
-		h.Write([]byte{0})
-	}
-	return h.Sum64() | 1
+// memberID is the one that etcd gives the same member: what knows the one knows the other.
+func (o *etcdOptions) memberID() uint64 {
+	urls := split(o.advertisePeer)
+	slices.Sort(urls)
+	return idOf([]byte(strings.Join(urls, "") + o.clusterToken))
+}
+
+// clusterID is the one that etcd gives a cluster of this member.
+func (o *etcdOptions) clusterID() uint64 {
+	return idOf(binary.BigEndian.AppendUint64(nil, o.memberID()))
+}
+
+func idOf(data []byte) uint64 {
+	sum := sha1.Sum(data) //nolint:gosec // a name, not a secret
+	return binary.BigEndian.Uint64(sum[:8])
 }
