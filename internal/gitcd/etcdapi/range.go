@@ -87,7 +87,6 @@ func (s *kvServer) RangeStream(r *pb.RangeRequest, stream pb.KV_RangeStreamServe
 		return err
 	}
 	page, left := rangeRequest(r), r.Limit
-	page.SortTarget, page.SortOrder = mvcc.SortByKey, mvcc.Unsorted
 	var first *mvcc.RangeResult
 	for {
 		page.Limit = streamKeys
@@ -114,8 +113,16 @@ func (s *kvServer) RangeStream(r *pb.RangeRequest, stream pb.KV_RangeStreamServe
 		if err := stream.Send(&pb.RangeStreamResponse{RangeResponse: chunk}); err != nil || done {
 			return err
 		}
-		page.Key = out.KVs[len(out.KVs)-1].Key + "\x00"
+		page.Key = last(out.KVs) + "\x00"
 	}
+}
+
+// last returns the greatest key of a chunk, which may be in another order: without one, etcd sorts what it has read by the target.
+func last(kvs []mvcc.KeyValue) (key string) {
+	for i := range kvs {
+		key = max(key, kvs[i].Key)
+	}
+	return key
 }
 
 func checkRangeStream(r *pb.RangeRequest) error {
