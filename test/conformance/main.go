@@ -93,6 +93,8 @@ type suite struct {
 
 var suites = []suite{
 	{"apiserver", apiserver},
+	{"etcd", etcdSuite},
+	{"robustness", robustness},
 }
 
 func suiteNames(of []suite) []string {
