@@ -45,6 +45,7 @@ type Branch struct {
 
 // Open opens the repository in dir and the store of o.Branch.
 func Open(ctx context.Context, fsys vfs.FS, dir string, jo journal.Options, o mvcc.Options) (*Branch, error) {
+	jo.Keep = Keep
 	j, err := journal.Open(ctx, fsys, dir, jo)
 	if err != nil {
 		return nil, err

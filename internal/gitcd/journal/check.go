@@ -35,6 +35,9 @@ type checker struct {
 	dir    string
 	report func(law, where string)
 	packs  []*packFile
+	// old are packs that a fold has replaced: they must be sound, and nothing may need them.
+	old    []*packFile
+	folded folded
 	segs   []*segment
 	loose  bool
 	// kinds has every object that was found, whole.
@@ -43,7 +46,7 @@ type checker struct {
 
 func (c *checker) close() error {
 	var errs []error
-	for _, p := range c.packs {
+	for _, p := range slices.Concat(c.packs, c.old) {
 		errs = append(errs, p.close())
 	}
 	for _, s := range c.segs {
@@ -68,10 +71,16 @@ func (c *checker) check() error {
 	if c.packs, err = openPacks(c.fs, c.dir, others); err != nil {
 		return c.damage("J3", err)
 	}
+	if err := c.divide(others); err != nil {
+		return c.damage("J3", err)
+	}
 	if c.loose, err = hasLoose(c.fs, c.dir); err != nil {
 		return err
 	}
-	for _, p := range c.packs {
+	for i, p := range slices.Concat(c.old, c.packs) {
+		if i == len(c.old) {
+			clear(c.kinds) // nothing may need the old ones
+		}
 		if err := c.pack(p); err != nil {
 			return err
 		}
@@ -153,8 +162,8 @@ func (c *checker) object(where string, id gitobj.ID, kind gitobj.Kind, data []by
 	return nil
 }
 
-// sealed replays the sealed segments from the first that is there, up to where
-// the state says that reading starts.
+// sealed replays the sealed segments from the first that is not folded, up to
+// where the state says that reading starts.
 func (c *checker) sealed(from start) (*recovery, error) {
 	var own []*packFile
 	for _, p := range c.packs {
@@ -163,7 +172,7 @@ func (c *checker) sealed(from start) (*recovery, error) {
 		}
 	}
 	slices.Reverse(own) // the newest was first
-	r := &recovery{start: start{segment: 1, refs: map[string]gitobj.ID{}}, readOnly: true}
+	r := &recovery{start: c.folded.clone(), readOnly: true}
 	for _, p := range own {
 		if p.segment != r.segment {
 			c.report("J3", fmt.Sprintf("%s: segment %d follows segment %d: those between are gone", p.name, p.segment, r.segment-1))

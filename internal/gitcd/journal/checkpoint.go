@@ -72,11 +72,13 @@ func readCheckpoint(fsys vfs.FS, dir string) (payload []byte, upTo uint64, err e
 }
 
 // Records yields, in order, the frames behind the last checkpoint: number,
-// record and ref updates. A record is valid only during the call.
+// record and ref updates. A record is valid only during the call. Frames without
+// a record may be left out once they are folded.
 func (j *Journal) Records(yield func(seq uint64, record []byte, refs []RefUpdate) error) error {
 	j.checkpoint.Lock()
 	after := j.checkpoint.upTo
 	j.checkpoint.Unlock()
+	after = max(after, j.foldedUpTo())
 	last := j.Seq()
 	for _, number := range j.segmentsBehind(after) {
 		file, name, size, err := j.segmentFile(number)

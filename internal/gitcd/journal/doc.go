@@ -9,6 +9,7 @@
 //	             │                                  └─► refs move ─► Changed
 //	             ├─► Publish, soon after a change: tail pack + packed-refs, for stock Git
 //	             └─► full, or much that Git does not see: seal ─► objects/pack/pack-<sha>.pack
+//	                                                            └─► Repack: several become one
 //
 //	Get ◄─ open segments ◄─ sealed packs ◄─ packs and loose objects of others
 //
@@ -28,6 +29,7 @@
 //	journal/seg-N.open    the segments that are not yet packs
 //	journal/state         where reading starts: refs, number and checksum at the first open segment
 //	journal/foreign       the packs that were there before the journal
+//	journal/folded        the packs that sealed segments were folded into
 //	journal/synced        a hint: up to where the open segment is durable
 //	journal/failed        why the last process wrote no more; the next one writes the open segment anew
 //
@@ -45,4 +47,6 @@
 //	J10 Written once.   To show Git a change writes that change a few times at most, however much the segment
 //	                    holds; what pours in is not copied at all. Stock Git sees the last write within a second
 //	                    of it, and while writes pour in what was written five seconds before.
+//	J11 No doubt.       A pack is removed only when all that refs, the checkpoint and newer segments reach was
+//	                    found without it, durable.
 package journal

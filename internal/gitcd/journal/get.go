@@ -41,12 +41,12 @@ func (j *Journal) get(id gitobj.ID) (gitobj.Kind, []byte, error) {
 		}
 	}
 	if !j.loose {
-		return 0, nil, ErrNotFound
+		return j.getSuperseded(id)
 	}
 	name := path.Join(j.dir, "objects", id.String()[:2], id.String()[2:])
 	data, err := vfs.ReadFile(j.fs, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil, ErrNotFound
+		return j.getSuperseded(id)
 	}
 	if err != nil {
 		return 0, nil, err
@@ -94,7 +94,7 @@ func (j *Journal) Has(id gitobj.ID) bool {
 	return err == nil
 }
 
-// GetAt returns the record of the frame at a place.
+// GetAt returns the record of the frame at a place: one that the checkpoint does not cover.
 func (j *Journal) GetAt(p Place) ([]byte, error) {
 	file, name, size, err := j.segmentFile(p.Segment)
 	if err != nil {

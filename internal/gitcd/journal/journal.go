@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
@@ -54,6 +56,10 @@ type Journal struct {
 		// segments are ordered; batches go to the last.
 		segments []*segment
 		packs    []*packFile
+		// folded says which of the packs hold what was sealed before; superseded are those that they replaced, at a time.
+		folded       folded
+		superseded   []*packFile
+		supersededAt time.Time
 		// written is the number of the last frame in the last segment.
 		written uint64
 		// pending are ref changes that show once they are durable.
@@ -67,6 +73,7 @@ type Journal struct {
 	syncs syncer
 
 	checkpoint checkpoint
+	repacking  repacking
 	// loose says that others have left loose objects.
 	loose bool
 
@@ -149,7 +156,7 @@ func (j *Journal) closeFiles() error {
 	for _, s := range j.mu.segments {
 		errs = append(errs, s.file.Close())
 	}
-	for _, p := range j.mu.packs {
+	for _, p := range slices.Concat(j.mu.packs, j.mu.superseded) {
 		errs = append(errs, p.close())
 	}
 	if j.lock != nil {

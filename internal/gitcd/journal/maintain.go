@@ -29,6 +29,9 @@ func (j *Journal) startMaintenance(ctx context.Context) error {
 		}
 	}
 	j.background.Go(func() { j.keepRoom(ctx) })
+	if j.opts.RepackInterval > 0 {
+		j.background.Go(func() { j.keepRepacked(ctx) })
+	}
 	if j.opts.PublishInterval < 0 {
 		return nil
 	}

@@ -117,7 +117,7 @@ func (j *Journal) load() error {
 	for _, stem := range tails { // the first publishing removes those that it does not make again
 		j.oldTails = append(j.oldTails, oldTail{stem: stem})
 	}
-	if j.mu.packs, err = openPacks(j.fs, j.dir, j.foreign); err != nil {
+	if err := j.loadPacks(); err != nil {
 		return err
 	}
 	if j.loose, err = hasLoose(j.fs, j.dir); err != nil {

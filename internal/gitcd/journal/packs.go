@@ -24,6 +24,8 @@ type packFile struct {
 	// segment is the number of the segment it was, 0 for a foreign pack; seq is the number of its first frame.
 	segment uint32
 	seq     uint64
+	// folded says that a fold made it.
+	folded bool
 }
 
 func (p *packFile) close() error { return errors.Join(p.data.Close(), p.index.Close()) }

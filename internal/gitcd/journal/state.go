@@ -53,7 +53,11 @@ func readSmall(fsys vfs.FS, name, magic string) ([]byte, error) {
 
 // writeState makes durable where reading starts.
 func writeState(fsys vfs.FS, dir string, s start, durable bool) error {
-	body := binary.BigEndian.AppendUint32(nil, s.segment)
+	return vfs.WriteFile(fsys, path.Join(dir, stateFile), sealSmall(stateMagic, appendStart(nil, s)), durable)
+}
+
+func appendStart(body []byte, s start) []byte {
+	body = binary.BigEndian.AppendUint32(body, s.segment)
 	body = binary.BigEndian.AppendUint64(body, s.seq)
 	body = binary.BigEndian.AppendUint32(body, s.chain)
 	body = binary.BigEndian.AppendUint32(body, uint32(len(s.refs))) //nolint:gosec // far fewer than 4G refs
@@ -63,33 +67,44 @@ func writeState(fsys vfs.FS, dir string, s start, durable bool) error {
 		id := s.refs[name]
 		body = append(body, id[:]...)
 	}
-	return vfs.WriteFile(fsys, path.Join(dir, stateFile), sealSmall(stateMagic, body), durable)
+	return body
 }
+
+// firstStart is the state of an empty journal.
+func firstStart() start { return start{segment: 1, refs: map[string]gitobj.ID{}} }
 
 // readState returns where reading starts: the first segment, unless something was sealed.
 func readState(fsys vfs.FS, dir string) (start, error) {
-	s := start{segment: 1, refs: map[string]gitobj.ID{}}
 	name := path.Join(dir, stateFile)
 	body, err := readSmall(fsys, name, stateMagic)
 	if err != nil || body == nil {
-		return s, err
+		return firstStart(), err
 	}
-	bad := &Error{Op: "read", File: name, Offset: 0, Err: ErrCorrupt, Hint: hintRestore}
+	s, _, ok := parseStart(body)
+	if !ok {
+		return s, &Error{Op: "read", File: name, Offset: 0, Err: ErrCorrupt, Hint: hintRestore}
+	}
+	return s, nil
+}
+
+// parseStart reads what appendStart wrote, and returns what is behind.
+func parseStart(body []byte) (s start, rest []byte, ok bool) {
+	s = firstStart()
 	if len(body) < 20 {
-		return s, bad
+		return s, nil, false
 	}
 	s.segment, s.seq, s.chain = binary.BigEndian.Uint32(body), binary.BigEndian.Uint64(body[4:]), binary.BigEndian.Uint32(body[12:])
-	rest := body[20:]
+	rest = body[20:]
 	for range binary.BigEndian.Uint32(body[16:]) {
 		n, size := binary.Uvarint(rest)
 		if size <= 0 || n > uint64(len(rest)) || len(rest) < size+int(n)+gitobj.IDSize { //nolint:gosec // at most len(rest)
-			return s, bad
+			return s, nil, false
 		}
 		end := size + int(n) //nolint:gosec // at most len(rest)
 		s.refs[string(rest[size:end])] = gitobj.ID(rest[end : end+gitobj.IDSize])
 		rest = rest[end+gitobj.IDSize:]
 	}
-	return s, nil
+	return s, rest, true
 }
 
 // writeSynced leaves a hint up to where a segment is durable. A hint needs no sync: it is true whenever it is there.

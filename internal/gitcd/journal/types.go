@@ -30,7 +30,7 @@ type Frame struct {
 	Refs    []RefUpdate
 }
 
-// Place says where a frame's record is. It stays valid as long as the repository.
+// Place says where a frame's record is. It stays valid until a checkpoint covers it.
 type Place struct {
 	// Seq is the frame's number. Numbers begin at 1 and have no gaps.
 	Seq uint64
@@ -47,6 +47,12 @@ type Options struct {
 	// PublishInterval is how long stock Git may lag behind a change; while writes pour in, behind the last one, or ten
 	// times that. Default 500 ms; negative: only on Publish.
 	PublishInterval time.Duration
+	// Keep names what only the owner of the checkpoint needs. Without it, a journal that has a checkpoint is not repacked.
+	Keep Keep
+	// RepackInterval is how often sealed segments are looked at, to be folded in the background. Default: never.
+	RepackInterval time.Duration
+	// RepackRate bounds what that reads and writes, in bytes a second. Default 16 MiB; negative: no bound.
+	RepackRate int64
 	// Clock is for tests. Default: the real one.
 	Clock clock.Clock
 }
@@ -69,6 +75,9 @@ func (o Options) withDefaults() Options {
 	o.SegmentSize = min(max(o.SegmentSize, minSegmentSize), maxSegmentSize)
 	if o.PublishInterval == 0 {
 		o.PublishInterval = defaultPublish
+	}
+	if o.RepackRate == 0 {
+		o.RepackRate = defaultRepackRate
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
