@@ -5,104 +5,193 @@ package layout
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strings"
 )
 
-// indenter spreads compact JSON over lines, two spaces a level. It only ever
-// adds white space outside strings, and refuses input that has some, so that
-// taking white space away gives the input back.
-type indenter struct {
-	out   []byte
-	limit int
-	// open holds the closing bracket of each level.
-	open []byte
-}
-
-// indent returns value spread over lines; false if it is not compact JSON, or
-// would grow beyond reason.
+// indent returns compact JSON spread over lines, two spaces a level; false if
+// value is not that, or would grow beyond reason. It only ever adds white space
+// outside strings, and refuses input that has some, so that taking white space
+// away gives the input back. Every value that is written passes here: what lies
+// between two insertions is copied in one piece.
 func indent(value []byte) ([]byte, bool) {
 	body, newline := bytes.CutSuffix(value, []byte("\n"))
 	if len(body) < 2 || (body[0] != '{' && body[0] != '[') {
 		return nil, false
 	}
-	in := indenter{out: make([]byte, 0, 2*len(value)), limit: maxGrowth*len(value) + slack}
+	out := make([]byte, 0, len(value)+len(value)/2+64)
+	limit := maxGrowth*len(value) + slack
+	var open brackets
+	copied := 0 // of body
 	for i := 0; i < len(body); {
-		n := in.token(body[i:])
-		if n == 0 || len(in.out) > in.limit {
+		c := body[i]
+		n := 1
+		insert := ""
+		switch class[c] & token {
+		case tokenString:
+			n := stringLen(body[i:])
+			if n == 0 {
+				return nil, false
+			}
+			i += n
+			continue
+		case tokenLiteral:
+			i += span(body[i:], inLiteral)
+			continue
+		case tokenColon:
+			insert = " "
+		case tokenComma:
+			insert = open.margin()
+		case tokenOpen:
+			if i+1 < len(body) && body[i+1] == closing(c) {
+				if i += 2; open.n == 0 && i < len(body) {
+					return nil, false
+				}
+				continue
+			}
+			if !open.push(c) {
+				return nil, false
+			}
+			insert = open.margin()
+		case tokenClose:
+			if !open.pop(c) || open.n == 0 && i+1 < len(body) {
+				return nil, false
+			}
+			insert, n = open.margin(), 0
+		default:
 			return nil, false
 		}
-		i += n
-		if len(in.open) == 0 && i < len(body) { // something behind the last bracket
+		out = append(out, body[copied:i+n]...)
+		out = append(out, insert...)
+		copied = i + n
+		i++
+		if len(out) > limit {
 			return nil, false
 		}
 	}
-	if len(in.open) > 0 {
+	out = append(out, body[copied:]...)
+	if open.n > 0 || len(out) > limit {
 		return nil, false
 	}
 	if newline {
-		in.out = append(in.out, '\n')
+		out = append(out, '\n')
 	}
-	return in.out, true
+	return out, true
 }
 
-// token writes the first token of rest and returns its length, 0 if there is none.
-func (in *indenter) token(rest []byte) int {
-	switch c := rest[0]; c {
-	case '{', '[':
-		return in.begin(rest)
-	case '}', ']':
-		if len(in.open) == 0 || in.open[len(in.open)-1] != c {
-			return 0
+// unindent returns the value whose indented form is blob, if there is one: it
+// expects all white space exactly where indent puts it.
+func unindent(blob []byte) ([]byte, bool) {
+	body, newline := bytes.CutSuffix(blob, []byte("\n"))
+	if len(body) < 2 || (body[0] != '{' && body[0] != '[') {
+		return nil, false
+	}
+	value := make([]byte, 0, len(blob))
+	var open brackets
+	copied := 0 // of body
+	for i := 0; i < len(body); {
+		c := body[i]
+		expect := ""
+		switch class[c] & token {
+		case tokenString:
+			n := stringLen(body[i:])
+			if n == 0 {
+				return nil, false
+			}
+			i += n
+			continue
+		case tokenLiteral:
+			i += span(body[i:], inLiteral)
+			continue
+		case tokenColon:
+			i, expect = i+1, " "
+		case tokenComma:
+			i, expect = i+1, open.margin()
+		case tokenOpen:
+			if i+1 < len(body) && body[i+1] == closing(c) {
+				if i += 2; open.n == 0 && i < len(body) {
+					return nil, false
+				}
+				continue
+			}
+			if !open.push(c) {
+				return nil, false
+			}
+			i, expect = i+1, open.margin()
+			if next := i + len(expect); next < len(body) && body[next] == '\n' {
+				return nil, false // an empty pair has no line between
+			}
+		case tokenLine: // before a closing bracket, and nowhere else
+			at := i + 2*open.n - 1
+			if open.n == 0 || at >= len(body) || !open.pop(body[at]) || open.n == 0 && at+1 < len(body) {
+				return nil, false
+			}
+			expect = open.margin()
+		default:
+			return nil, false
 		}
-		in.open = in.open[:len(in.open)-1]
-		in.line()
-		in.out = append(in.out, c)
-		return 1
-	case ',':
-		in.out = append(in.out, c)
-		in.line()
-		return 1
-	case ':':
-		in.out = append(in.out, c, ' ')
-		return 1
-	case '"':
-		n := stringLen(rest)
-		in.out = append(in.out, rest[:n]...)
-		return n
-	default:
-		n := literalLen(rest)
-		in.out = append(in.out, rest[:n]...)
-		return n
+		if !bytes.HasPrefix(body[i:], []byte(expect)) {
+			return nil, false
+		}
+		value = append(value, body[copied:i]...)
+		i += len(expect)
+		copied = i
+		if c == '\n' {
+			i++ // the closing bracket
+		}
 	}
+	value = append(value, body[copied:]...)
+	if newline {
+		value = append(value, '\n')
+	}
+	return value, open.n == 0 && len(body) <= maxGrowth*len(value)+slack
 }
 
-func (in *indenter) begin(rest []byte) int {
-	end := rest[0] + 2 // in ASCII, '}' is '{'+2 and ']' is '['+2
-	in.out = append(in.out, rest[0])
-	if len(rest) > 1 && rest[1] == end {
-		in.out = append(in.out, end)
-		return 2
-	}
-	if len(in.open) == maxDepth {
-		return 0
-	}
-	in.open = append(in.open, end)
-	in.line()
-	return 1
+// brackets holds the closing bracket of each level.
+type brackets struct {
+	close [maxDepth]byte
+	n     int
 }
 
-// margin is a line's end and the deepest margin behind it.
-var margin = "\n" + strings.Repeat("  ", maxDepth)
+// closing returns the bracket that closes what c opens: in ASCII, '}' is '{'+2 and ']' is '['+2.
+func closing(c byte) byte { return c + 2 }
 
-func (in *indenter) line() {
-	in.out = append(in.out, margin[:1+2*len(in.open)]...)
+func (b *brackets) push(c byte) bool {
+	if b.n == maxDepth {
+		return false
+	}
+	b.close[b.n] = closing(c)
+	b.n++
+	return true
 }
 
-// What a byte is, as far as indenting cares: most bytes are several of these.
+func (b *brackets) pop(c byte) bool {
+	if b.n == 0 || b.close[b.n-1] != c {
+		return false
+	}
+	b.n--
+	return true
+}
+
+// margins is a line's end and the deepest margin behind it.
+var margins = "\n" + strings.Repeat("  ", maxDepth)
+
+func (b *brackets) margin() string { return margins[:1+2*b.n] }
+
+// What a byte is, as far as indenting cares: which token it begins, and what it can be inside of one.
 const (
-	inString  = 1 << iota // stands for itself between quotes
-	inLiteral             // is a part of a number or a word
-	plainByte             // taking white space away leaves it, and it begins no string
+	tokenString = iota + 1
+	tokenLiteral
+	tokenColon
+	tokenComma
+	tokenOpen
+	tokenClose
+	tokenLine
+
+	token     = 7      // masks the token
+	inString  = 1 << 3 // stands for itself between quotes
+	inLiteral = 1 << 4 // is a part of a number or a word
 )
 
 var class = func() (table [256]uint8) {
@@ -111,11 +200,13 @@ var class = func() (table [256]uint8) {
 			table[c] |= inString
 		}
 		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E' {
-			table[c] |= inLiteral
+			table[c] |= inLiteral | tokenLiteral
 		}
-		if c != ' ' && c != '\n' && c != '"' {
-			table[c] |= plainByte
-		}
+	}
+	for c, t := range map[byte]uint8{
+		'"': tokenString, ':': tokenColon, ',': tokenComma, '{': tokenOpen, '[': tokenOpen, '}': tokenClose, ']': tokenClose, '\n': tokenLine,
+	} {
+		table[c] |= t
 	}
 	return table
 }()
@@ -133,7 +224,7 @@ func span(b []byte, of uint8) int {
 // stringLen returns the length of the JSON string at the start of b, 0 if it is not one.
 func stringLen(b []byte) int {
 	for i := 1; i < len(b); i++ {
-		i += span(b[i:], inString)
+		i += plainLen(b[i:])
 		switch {
 		case i >= len(b) || b[i] < ' ':
 			return 0
@@ -146,5 +237,23 @@ func stringLen(b []byte) int {
 	return 0
 }
 
-// literalLen returns the length of the number or word at the start of b.
-func literalLen(b []byte) int { return span(b, inLiteral) }
+const (
+	ones = 0x0101010101010101
+	tops = 0x8080808080808080
+)
+
+// plainLen returns how many bytes at the start of b stand for themselves in a
+// string. It looks at eight at once: the lowest top bit that is left in found
+// is that of the first byte which is a quote, a backslash, or below a space.
+func plainLen(b []byte) int {
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		quote, backslash := x^(ones*'"'), x^(ones*'\\')
+		found := ((quote-ones)&^quote | (backslash-ones)&^backslash | (x-ones*' ')&^x) & tops
+		if found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	return i + span(b[i:], inString)
+}

@@ -54,34 +54,3 @@ func Value(blob []byte) ([]byte, error) {
 	}
 	return blob, nil
 }
-
-// unindent returns the value whose indented form is blob, if there is one.
-func unindent(blob []byte) ([]byte, bool) {
-	if len(blob) == 0 || (blob[0] != '{' && blob[0] != '[') {
-		return nil, false
-	}
-	value := make([]byte, 0, len(blob))
-	body, newline := bytes.CutSuffix(blob, []byte("\n"))
-	for i := 0; i < len(body); {
-		switch body[i] {
-		case ' ', '\n':
-			i++
-		case '"':
-			n := stringLen(body[i:])
-			if n == 0 {
-				return nil, false
-			}
-			value = append(value, body[i:i+n]...)
-			i += n
-		default:
-			n := span(body[i:], plainByte)
-			value = append(value, body[i:i+n]...)
-			i += n
-		}
-	}
-	if newline {
-		value = append(value, '\n')
-	}
-	again, ok := indent(value)
-	return value, ok && bytes.Equal(again, blob)
-}
