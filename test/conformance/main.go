@@ -94,6 +94,7 @@ type suite struct {
 var suites = []suite{
 	{"apiserver", apiserver},
 	{"etcd", etcdSuite},
+	{"clients", clients},
 	{"robustness", robustness},
 }
 

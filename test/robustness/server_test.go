@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,14 +64,19 @@ func startServer(t *testing.T) *server {
 	return s
 }
 
+// freeAddress finds a port that nobody listens on. It is none of those that the
+// system gives to connections, which would take it while a server is dead.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(25000+rand.IntN(7000)))
+		if l, err := net.Listen("tcp", address); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (s *server) dataDir() string    { return filepath.Join(s.dir, "data") }
