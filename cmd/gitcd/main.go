@@ -21,6 +21,7 @@ import (
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/exchange"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/snapshot"
 )
 
 // version is set when linking.
@@ -61,7 +62,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, exchange.ErrFenced):
 		return exitFenced
-	case errors.Is(err, journal.ErrCorrupt):
+	case errors.Is(err, journal.ErrCorrupt), errors.Is(err, snapshot.ErrMalformed):
 		return exitCorrupt
 	default:
 		return exitFailed
@@ -78,7 +79,7 @@ func root() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	cmd.AddCommand(serveCommand(), initCommand(), hubCommand(), verifyCommand(), statusCommand(), etcdCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), initCommand(), hubCommand(), verifyCommand(), statusCommand(), etcdCommand(), restoreCommand(), dumpCommand(), versionCommand())
 	return cmd
 }
 

@@ -52,6 +52,22 @@ func StateOf(p *mvcc.Past, member snapshot.Member, term uint64) *snapshot.State 
 	return s
 }
 
+// ImageOf is what a store loads to be what a snapshot says.
+func ImageOf(s *snapshot.Snapshot) mvcc.Image {
+	img := mvcc.Image{Revision: s.State.Revision, Compacted: s.State.Compacted}
+	for _, l := range s.State.Leases {
+		img.Leases = append(img.Leases, mvcc.Lease{ID: mvcc.LeaseID(l.ID), Granted: l.TTL, Remaining: l.Remaining})
+	}
+	img.Each = func(ctx context.Context, yield func(mvcc.Change) error) error {
+		return s.Changes(ctx, func(c *snapshot.Change) error {
+			return yield(mvcc.Change{Sub: c.Sub, Deleted: c.Deleted, KV: mvcc.KeyValue{
+				Key: string(c.Key), Value: c.Value, CreateRevision: c.Create, ModRevision: c.Revision, Version: c.Version, Lease: mvcc.LeaseID(c.Lease),
+			}})
+		})
+	}
+	return img
+}
+
 func (s *Server) stateOf(p *mvcc.Past) *snapshot.State {
 	return StateOf(p, snapshot.Member{ID: s.o.MemberID, Name: s.o.Name, PeerURLs: s.o.PeerURLs, ClientURLs: s.o.ClientURLs}, s.term())
 }

@@ -351,7 +351,7 @@ func TestSnapshotSum(t *testing.T) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := snapshot.Open(file); err == nil {
+	if _, err := snapshot.Open(file, false); err == nil {
 		t.Error("a damaged snapshot opens")
 	}
 }
