@@ -237,7 +237,8 @@ func TestBadApple(t *testing.T) {
 	a.mustPush()
 	base := r.main("heavens/a")
 	b.take(base)
-	bad := gitobj.Tree{{Mode: gitobj.ModeFile, Name: "%zz", ID: b.add(gitobj.KindBlob, []byte("1"))}} // no key is spelled so
+	one := b.add(gitobj.KindBlob, []byte("1"))
+	bad := gitobj.Tree{{Mode: gitobj.ModeFile, Name: "z z", ID: one}, {Mode: gitobj.ModeFile, Name: "z%20z", ID: one}} // two names for one key
 	b.second++
 	who := gitobj.Signature{Name: "b", Email: "b", When: time.Unix(b.second, 0).UTC()}
 	b.head = b.add(gitobj.KindCommit, gitobj.Commit{

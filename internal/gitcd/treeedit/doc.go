@@ -19,5 +19,9 @@
 //	T2 By the change. Write reads and writes only the directories on the paths of the edits; Diff and Join pass over equal sub-trees.
 //	T3 Whole or not.  A Write that fails leaves the editor as it was: the same edits can be written again.
 //	T4 Children first. An emitted tree names only objects that were emitted before it or were there already.
-//	T5 Nothing silent. A tree that is not one of ours (a submodule, a name that is no key, entries out of order) is an error that names the place.
+//	T5 Nothing silent. What is no key's (a symbolic link, a submodule, a name that no key can have) stays where it is until
+//	                  a key takes its place. Walk and Diff pass over it, WalkAll tells of it, and Join, by which merges are
+//	                  computed, fails and names the place if the sides differ in it.
+//	T6 Names of others. A name that layout would not have made, such as "my file", is that of the key "/my file". Edits keep
+//	                  it; a directory with both it and the name that layout makes is an error. T1 holds but for these.
 package treeedit

@@ -6,6 +6,7 @@ package treeedit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,21 +16,31 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 )
 
-// Walk yields every key of a tree with the id of its blob, in the order of the tree.
+// Walk yields every key of a tree with the id of its blob, in the order of the
+// tree. What is no key's is passed over.
 func Walk(ctx context.Context, r Reader, root gitobj.ID, yield func(key string, blob gitobj.ID) error) error {
-	never := func([]gitobj.ID) bool { return false }
-	return Join(ctx, r, []gitobj.ID{root}, never, func(key string, ids []gitobj.ID) error {
-		return yield(key, ids[0])
-	})
+	return WalkAll(ctx, r, root, yield, func(string) error { return nil })
 }
 
+// WalkAll is Walk, and tells the paths of what is no key's: a symbolic link, a
+// submodule, a name that no key has.
+func WalkAll(ctx context.Context, r Reader, root gitobj.ID, yield func(key string, blob gitobj.ID) error, other func(path string) error) error {
+	j := joiner{r: r, skip: never, width: 1, yield: func(key string, ids []gitobj.ID) error { return yield(key, ids[0]) }, other: other}
+	return j.ids(ctx, nil, []gitobj.ID{root})
+}
+
+func never([]gitobj.ID) bool { return false }
+
 // Diff yields the keys whose blobs differ between two trees; a zero id means
-// that the key is not there. Equal sub-trees are not read.
+// that the key is not there. Equal sub-trees are not read. What is no key's is passed over.
 func Diff(ctx context.Context, r Reader, a, b gitobj.ID, yield func(key string, a, b gitobj.ID) error) error {
+	if a == b {
+		return nil
+	}
 	equal := func(ids []gitobj.ID) bool { return ids[0] == ids[1] }
-	return Join(ctx, r, []gitobj.ID{a, b}, equal, func(key string, ids []gitobj.ID) error {
-		return yield(key, ids[0], ids[1])
-	})
+	j := joiner{r: r, skip: equal, width: 2, yield: func(key string, ids []gitobj.ID) error { return yield(key, ids[0], ids[1]) }}
+	j.other = func(string) error { return nil }
+	return j.ids(ctx, nil, []gitobj.ID{a, b})
 }
 
 // Join walks several trees at once and yields the ids of each key's blobs, one
@@ -37,19 +48,41 @@ func Diff(ctx context.Context, r Reader, a, b gitobj.ID, yield func(key string, 
 // blobs, or of a name's sub-directories, is passed over; it may look only at
 // which of the ids are equal or zero. The order is a function of the trees, but
 // not that of the keys. The ids are valid until yield returns.
+//
+// What is no key's and is not skipped is an error that names the place: by keys
+// alone such trees cannot be merged.
 func Join(ctx context.Context, r Reader, roots []gitobj.ID, skip func(ids []gitobj.ID) bool, yield func(key string, ids []gitobj.ID) error) error {
 	if skip(roots) {
 		return nil
 	}
 	j := joiner{r: r, skip: skip, yield: yield, width: len(roots)}
+	j.other = func(path string) error {
+		return fmt.Errorf("%q is not the file of a key, and is not the same on all sides: %w; bring the sides together there with stock Git", path, ErrNoKey)
+	}
 	return j.ids(ctx, nil, roots)
 }
+
+// ErrNoKey says that something in a tree cannot be merged, since it is no key's.
+var ErrNoKey = errors.New("not a file of a key")
 
 type joiner struct {
 	r     Reader
 	skip  func([]gitobj.ID) bool
 	yield func(string, []gitobj.ID) error
-	width int // how many trees are walked
+	other func(path string) error // told of what is no key's and is not skipped
+	width int                     // how many trees are walked
+}
+
+// strange takes what is no key's.
+func (j *joiner) strange(path []string, name string, ids []gitobj.ID) error {
+	if none(ids) || j.skip(ids) {
+		return nil
+	}
+	return j.other(strings.Join(append(slices.Clone(path), name), "/"))
+}
+
+func none(ids []gitobj.ID) bool {
+	return !slices.ContainsFunc(ids, func(id gitobj.ID) bool { return !id.IsZero() })
 }
 
 // odd is a name that some trees have as a file and others not, so that it may
@@ -106,6 +139,19 @@ func (j *joiner) entry(ctx context.Context, l *level, next cursor) error {
 	if err != nil {
 		return fmt.Errorf("directory %q: %w", strings.Join(l.path, "/"), err)
 	}
+	if l.strange {
+		if err := j.strange(l.path, string(next.name), l.others); err != nil {
+			return err
+		}
+		if have == 0 {
+			return nil
+		}
+	}
+	if !layout.Plain(next.name) && string(next.name) != layout.Self {
+		if ours, err := j.name(l, next); err != nil || !ours {
+			return err
+		}
+	}
 	all := have == j.width
 	if l.twice(&next, all) {
 		return errTwice(l.path, next.name)
@@ -121,6 +167,33 @@ func (j *joiner) entry(ctx context.Context, l *level, next cursor) error {
 	default:
 		return j.file(l.path, string(next.name), l.ids)
 	}
+}
+
+// name finds out what a name stands for. One that others gave is kept under the
+// component that it stands for, for the trees that do not have that, too.
+func (j *joiner) name(l *level, next cursor) (ours bool, err error) {
+	name := string(next.name)
+	comp, ok := layout.Component(name)
+	switch {
+	case !ok:
+		return false, j.strange(l.path, name, l.ids)
+	case comp == name:
+		return true, nil
+	}
+	for i := range l.ids {
+		if l.ids[i].IsZero() {
+			continue
+		}
+		both, err := holds(l.cursors[i].data, comp)
+		if err == nil && both {
+			err = fmt.Errorf("%q and %q are two names for one key: %w; rename one of them with stock Git", name, comp, gitobj.ErrMalformed)
+		}
+		if err != nil {
+			return false, fmt.Errorf("directory %q: %w", strings.Join(l.path, "/"), err)
+		}
+	}
+	l.keep(comp, next.dir)
+	return false, nil
 }
 
 // run passes over the entries that come next and are the same in all trees, if
@@ -181,6 +254,8 @@ type level struct {
 	path    []string
 	cursors []cursor
 	ids     []gitobj.ID // of the current entry in each tree
+	others  []gitobj.ID // of the current entry in the trees where it is neither a key's file nor a directory
+	strange bool        // whether there are such trees
 
 	odds  map[string]*odd
 	files [][]byte // files that all trees have, each the beginning of the one after it and of the current name
@@ -200,17 +275,22 @@ func (l *level) next() *cursor {
 
 // take moves every cursor that stands on the entry past it, and returns how many did.
 func (l *level) take(next cursor) (have int, err error) {
+	l.strange = false
 	for i := range l.cursors {
 		c := &l.cursors[i]
 		l.ids[i] = gitobj.Zero
 		if c.done() || c.dir != next.dir || !bytes.Equal(c.name, next.name) {
 			continue
 		}
-		if err := checkMode(c); err != nil {
-			return 0, err
+		if modeOf(c.mode()) != "" {
+			l.ids[i] = c.id()
+			have++
+		} else {
+			if !l.strange {
+				l.others, l.strange = make([]gitobj.ID, len(l.ids)), true
+			}
+			l.others[i] = c.id()
 		}
-		l.ids[i] = c.id()
-		have++
 		if err := c.advance(); err != nil {
 			return 0, err
 		}
@@ -247,10 +327,18 @@ func (l *level) keep(name string, dir bool) {
 		o = new(odd)
 		l.odds[name] = o
 	}
+	ids := &o.files
 	if dir {
-		o.dirs = slices.Clone(l.ids)
-	} else {
-		o.files = slices.Clone(l.ids)
+		ids = &o.dirs
+	}
+	if *ids == nil {
+		*ids = slices.Clone(l.ids)
+		return
+	}
+	for i, id := range l.ids { // one name stands for the other
+		if !id.IsZero() {
+			(*ids)[i] = id
+		}
 	}
 }
 
@@ -293,18 +381,29 @@ func (j *joiner) file(path []string, name string, ids []gitobj.ID) error {
 		path = append(path, name)
 	}
 	key, err := layout.Join(path)
+	if errors.Is(err, layout.ErrNotCanonical) {
+		return j.strange(path[:max(len(path)-1, 0)], name, ids)
+	}
 	if err != nil {
 		return fmt.Errorf("name key of %q: %w", strings.Join(path, "/"), err)
 	}
 	return j.yield(key, ids)
 }
 
-// checkMode refuses what is neither a directory nor a file with a value.
-func checkMode(c *cursor) error {
-	switch string(c.mode()) {
-	case "40000", "100644", "100755", "100664":
-		return nil
-	default:
-		return fmt.Errorf("%q has mode %s; only files and directories can be stored: %w", c.name, c.mode(), gitobj.ErrMalformed)
+// The modes of what keys have. Anything else, a symbolic link or a submodule, is no key's.
+const (
+	modeDir  = "40000"
+	modeFile = "100644"
+	modeExec = "100755"
+	modeOld  = "100664" // what early versions of Git wrote
+)
+
+// modeOf returns which of these a mode is, empty if it is none.
+func modeOf(mode []byte) string {
+	for _, m := range [...]string{modeFile, modeDir, modeExec, modeOld} {
+		if string(mode) == m {
+			return m
+		}
 	}
+	return ""
 }

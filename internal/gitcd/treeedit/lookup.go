@@ -19,10 +19,13 @@ func Lookup(ctx context.Context, r Reader, root gitobj.ID, key string) (gitobj.I
 			return gitobj.Zero, false, ctx.Err()
 		}
 		file, sub, err := forms(r, root, name)
+		if literal := layout.Literal(name); err == nil && literal != "" && file.size == 0 && sub.size == 0 {
+			file, sub, err = forms(r, root, literal)
+		}
 		if err != nil {
 			return gitobj.Zero, false, fmt.Errorf("look up key %q: %w", key, err)
 		}
-		if last := i == len(names)-1; last && file.size > 0 {
+		if last := i == len(names)-1; last && file.size > 0 && !file.strange() {
 			return file.id, true, nil
 		}
 		if sub.size == 0 {
@@ -34,7 +37,7 @@ func Lookup(ctx context.Context, r Reader, root gitobj.ID, key string) (gitobj.I
 	if err != nil {
 		return gitobj.Zero, false, fmt.Errorf("look up key %q: %w", key, err)
 	}
-	return value.id, value.size > 0, nil
+	return value.id, value.size > 0 && !value.strange(), nil
 }
 
 // forms looks for a name in a directory, as a file and as a directory.

@@ -37,8 +37,13 @@ type probe struct {
 	dir      bool
 	at, size int       // where the entry is and how long; size 0: where it would go
 	id       gitobj.ID // what is there
+	have     []byte    // the entry
+	mode     string    // its mode, empty if no key's file nor a directory has it
 	want     []byte    // the entry to be there; none means nothing
 }
+
+// strange says whether a probe found what is neither a key's file nor a directory.
+func (p *probe) strange() bool { return p.size > 0 && p.mode == "" }
 
 // dir returns the directory that comes of applying edits to old. value is the
 // value of the key that the directory spells, if it lay as a file until now.
@@ -49,7 +54,10 @@ func (w *writer) dir(ctx context.Context, path string, old *dir, value gitobj.ID
 	if err := w.read(old); err != nil {
 		return nil, fmt.Errorf("directory %q: %w", path, err)
 	}
-	children := childrenOf(edits)
+	children, err := childrenOf(edits, old.data)
+	if err != nil {
+		return nil, fmt.Errorf("directory %q: %w", path, err)
+	}
 	probes := make([]*probe, 0, 2*len(children)+1)
 	if edits.set {
 		value = edits.blob
@@ -74,14 +82,43 @@ func (w *writer) dir(ctx context.Context, path string, old *dir, value gitobj.ID
 }
 
 // childrenOf lists the names that edits touch, in order, so that equal edits
-// emit equal objects in equal order.
-func childrenOf(edits *edit) []child {
+// emit equal objects in equal order. Names are those in the directory.
+func childrenOf(edits *edit, data []byte) ([]child, error) {
 	out := make([]child, 0, len(edits.below))
 	for name, below := range edits.below {
+		name, err := nameIn(data, name)
+		if err != nil {
+			return nil, err
+		}
 		out = append(out, child{name: name, edits: below, file: probe{name: name}, sub: probe{name: name, dir: true}})
 	}
 	slices.SortFunc(out, func(a, b child) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
-	return out
+	return out, nil
+}
+
+// nameIn returns the name of a component in a directory: it is the component
+// itself, unless only a name that others gave it is there.
+func nameIn(data []byte, comp string) (string, error) {
+	literal := layout.Literal(comp)
+	if literal == "" || len(data) == 0 {
+		return comp, nil
+	}
+	ours, err := holds(data, comp)
+	if err != nil || ours {
+		return comp, err
+	}
+	theirs, err := holds(data, literal)
+	if err != nil || !theirs {
+		return comp, err
+	}
+	return literal, nil
+}
+
+// holds says whether a directory has a name, as a file or a directory.
+func holds(data []byte, name string) (bool, error) {
+	file, sub := probe{name: name}, probe{name: name, dir: true}
+	err := find(data, []*probe{&file, &sub})
+	return file.size > 0 || sub.size > 0, err
 }
 
 // child decides what becomes of one name: a file, a directory, or nothing.
@@ -90,8 +127,16 @@ func (w *writer) child(ctx context.Context, path string, parent *dir, c *child) 
 	if c.file.size > 0 && c.sub.size > 0 {
 		return fmt.Errorf("%q is both a file and a directory: %w", path, gitobj.ErrMalformed)
 	}
+	if c.file.strange() {
+		defer func() {
+			if c.file.want == nil && c.sub.want == nil {
+				c.file.want = c.file.have // only a key takes its place
+			}
+		}()
+		c.file.id = gitobj.Zero
+	}
 	if c.sub.size == 0 && len(c.edits.below) == 0 {
-		c.file.want = fileEntry(c.name, c.edits.blob)
+		c.file.want = c.file.entry(c.edits.blob)
 		return nil
 	}
 	old := parent.children[c.name]
@@ -107,7 +152,7 @@ func (w *writer) child(ctx context.Context, path string, parent *dir, c *child) 
 		return fmt.Errorf("directory %q: %w", path, err)
 	}
 	if alone || len(next.data) == 0 {
-		c.file.want = fileEntry(c.name, blob)
+		c.file.want = c.file.entry(blob)
 		w.kept -= len(next.data)
 		delete(parent.children, c.name)
 		return nil
@@ -166,7 +211,7 @@ func find(data []byte, probes []*probe) error {
 		}
 		p.at = c.at
 		if !c.done() && cmp == 0 {
-			p.size, p.id = len(c.entry()), c.id()
+			p.size, p.id, p.have, p.mode = len(c.entry()), c.id(), c.entry(), modeOf(c.mode())
 		}
 	}
 	return nil
@@ -213,6 +258,14 @@ func (d *dir) onlyValue() (gitobj.ID, bool, error) {
 		return gitobj.Zero, false, nil
 	}
 	return c.id(), true, nil
+}
+
+// entry encodes the entry of a value in place of what a probe found. A file that is executable stays it.
+func (p *probe) entry(blob gitobj.ID) []byte {
+	if p.mode != modeExec || blob.IsZero() {
+		return fileEntry(p.name, blob)
+	}
+	return append(append([]byte(modeExec+" "+p.name), 0), blob[:]...)
 }
 
 // fileEntry encodes the entry of a value; no blob is no entry.
