@@ -61,16 +61,17 @@ func (j *Journal) appendFrames(frames []Frame, durable bool) ([]Place, error) {
 		return nil, err
 	}
 	seg := j.active()
-	if seg.end > pack.HeaderSize && seg.end+size > j.opts.SegmentSize {
+	if seg.end > pack.HeaderSize && (seg.end+size > j.opts.SegmentSize || len(seg.entries) >= maxEntries) {
 		if seg, err = j.roll(seg); err != nil {
 			return nil, err
 		}
 	}
-	d := encode(head{
+	d := &j.write.draft
+	d.encode(head{
 		chain: j.write.chain, nonce: seg.nonce, seq: j.write.seq + 1, segment: seg.segment,
 		offset: uint32(seg.end),                       //nolint:gosec // a segment is smaller than 4 GiB
 		synced: uint32(j.syncs.syncedIn(seg.segment)), //nolint:gosec // a segment is smaller than 4 GiB
-	}, frames, newObjects(seg, frames), seg)
+	}, frames, seg)
 	if err := j.put(seg, d); err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (j *Journal) active() *segment {
 }
 
 // put writes a batch where the segment ends. A full disk is found out before.
-func (j *Journal) put(seg *segment, d draft) error {
+func (j *Journal) put(seg *segment, d *draft) error {
 	low, err := seg.ahead.reserve(seg.file, seg.end+int64(len(d.data)), j.syncs.small())
 	if err != nil {
 		if errors.Is(err, syscall.ENOSPC) {
@@ -112,7 +113,7 @@ func (j *Journal) put(seg *segment, d draft) error {
 }
 
 // publishBatch lets readers see a batch that was written.
-func (j *Journal) publishBatch(seg *segment, d draft, change refChange, durable bool) {
+func (j *Journal) publishBatch(seg *segment, d *draft, change refChange, durable bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	seg.add(d.entries, seg.end+int64(len(d.data)))
@@ -157,30 +158,6 @@ func framesSize(frames []Frame) int {
 		}
 	}
 	return n
-}
-
-// newObjects returns the frames' objects that the segment does not have, each once.
-func newObjects(seg *segment, frames []Frame) []*Object {
-	n := 0
-	for _, f := range frames {
-		n += len(f.Objects)
-	}
-	out := make([]*Object, 0, n)
-	seen := make(map[gitobj.ID]struct{}, n)
-	for _, f := range frames {
-		for i := range f.Objects {
-			o := &f.Objects[i]
-			if _, ok := seg.lookup(o.ID); ok {
-				continue
-			}
-			if _, ok := seen[o.ID]; ok {
-				continue
-			}
-			seen[o.ID] = struct{}{}
-			out = append(out, o)
-		}
-	}
-	return out
 }
 
 // roll makes the segment's successor. Everything in the segment is durable

@@ -4,13 +4,15 @@
 package journal
 
 import (
+	"encoding/binary"
 	"hash/crc32"
+	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pack"
 )
 
-// draft is a batch on its way into a segment.
+// draft is a batch on its way into a segment. Its memory is used again for the next one.
 type draft struct {
 	// data is the whole batch as it goes to the disk.
 	data []byte
@@ -18,73 +20,112 @@ type draft struct {
 	sum uint32
 	// entries are the record and the objects, as the segment will have them.
 	entries []entry
+
+	// objects are those of the frames that the segment does not have, lines what the record says of them.
+	objects []*Object
+	lines   []line
+	// here finds an object among objects.
+	here map[gitobj.ID]int
+	// frames are the encoded frames, content is the record.
+	frames, content []byte
 }
+
+// keepDraft bounds the memory that is kept for the next batch.
+const keepDraft = 4 << 20
 
 // encode lays a batch out for its place in the segment. h lacks what follows
-// from frames and objects. known finds entries of the segment, as deltas' bases.
-func encode(h head, frames []Frame, objects []*Object, seg *segment) draft {
-	encoded := appendFrames(nil, frames)
-	h.objects, h.frames = uint32(len(objects)), uint32(len(frames)) //nolint:gosec // bounded by maxBatch
-	size := recordHeader + len(objects)*objectLine + len(encoded)
-	var buf [pack.MaxEntryHeader]byte
-	header := pack.AppendEntry(buf[:0], pack.Entry{Type: pack.Type(gitobj.KindBlob), Size: int64(size)})
-	bodyOff := int64(h.offset) + int64(len(header)) + int64(pack.StoredSize(size))
+// from the frames. Each byte of a value is copied once, into data.
+func (d *draft) encode(h head, frames []Frame, seg *segment) {
+	d.reset()
+	d.frames = appendFrames(d.frames, frames)
+	d.collect(frames, seg)
+	h.objects, h.frames = uint32(len(d.objects)), uint32(len(frames)) //nolint:gosec // bounded by maxBatch
+	size := recordHeader + len(d.objects)*objectLine + len(d.frames)
+	d.data = pack.AppendEntry(d.data, pack.Entry{Type: pack.Type(gitobj.KindBlob), Size: int64(size)})
+	start := len(d.data)
+	body := start + pack.StoredSize(size)
+	d.data = slices.Grow(d.data, body-start)[:body] // the record goes here once it is known
+	d.entries = append(d.entries, entry{off: h.offset, base: noBase})
+	d.encodeObjects(int64(h.offset), body, seg)
 
-	d := draft{entries: make([]entry, 1, len(objects)+1)}
-	d.entries[0] = entry{off: h.offset, base: noBase}
-	body, lines := d.encodeObjects(objects, bodyOff, seg)
-	h.body, h.bodySum = uint32(len(body)), crc32.Checksum(body, castagnoli) //nolint:gosec // bounded by maxBatch
-	content := appendRecord(make([]byte, 0, size), h, lines, encoded)
-	d.sum = crc32.Checksum(content[chainAt:], castagnoli)
-	d.data = make([]byte, 0, len(header)+pack.StoredSize(size)+len(body))
-	d.data = append(d.data, header...)
-	d.data = pack.AppendStored(d.data, content)
-	d.data = append(d.data, body...)
-	return d
+	h.body, h.bodySum = uint32(len(d.data)-body), crc32.Checksum(d.data[body:], castagnoli) //nolint:gosec // bounded by maxBatch
+	d.content = appendRecord(d.content, h, d.lines, d.frames)
+	d.sum = binary.BigEndian.Uint32(d.content[sumAt:])
+	pack.AppendStored(d.data[:start], d.content)
 }
 
-// encodeObjects returns the objects' entries and their lines in the record.
-func (d *draft) encodeObjects(objects []*Object, bodyOff int64, seg *segment) (body []byte, lines []line) {
-	room := 0
-	for _, o := range objects {
-		room += pack.MaxEntryHeader + pack.StoredSize(len(o.Data))
+func (d *draft) reset() {
+	if cap(d.data)+cap(d.content)+cap(d.frames) > keepDraft || d.here == nil {
+		*d = draft{here: map[gitobj.ID]int{}}
 	}
-	body, lines = make([]byte, 0, room), make([]line, 0, len(objects))
-	here := make(map[gitobj.ID]int, len(objects)) // id -> place in d.entries
-	for _, o := range objects {
-		off := bodyOff + int64(len(body))
-		l := line{id: o.ID, kind: o.Kind, off: uint32(len(body))}          //nolint:gosec // bounded by maxBatch
+	clear(d.here)
+	clear(d.objects) // they point to values
+	d.data, d.frames, d.content = d.data[:0], d.frames[:0], d.content[:0]
+	d.entries, d.objects, d.lines = d.entries[:0], d.objects[:0], d.lines[:0]
+}
+
+// collect finds the frames' objects that the segment does not have, each once.
+func (d *draft) collect(frames []Frame, seg *segment) {
+	for _, f := range frames {
+		for i := range f.Objects {
+			o := &f.Objects[i]
+			if _, ok := d.here[o.ID]; ok {
+				continue
+			}
+			if _, ok := seg.lookup(o.ID); ok {
+				continue
+			}
+			d.here[o.ID] = len(d.objects)
+			d.objects = append(d.objects, o)
+		}
+	}
+}
+
+// encodeObjects appends the objects' entries to data, and their lines. The
+// batch begins at offset of the segment, the objects at body of the data.
+func (d *draft) encodeObjects(offset int64, body int, seg *segment) {
+	for _, o := range d.objects {
+		off := offset + int64(len(d.data))
+		l := line{id: o.ID, kind: o.Kind, off: uint32(len(d.data) - body)} //nolint:gosec // bounded by maxBatch
 		e := entry{id: o.ID, kind: o.Kind, off: uint32(off), base: noBase} //nolint:gosec // a segment is smaller than 4 GiB
-		if base, at, ok := d.base(o, here, seg); ok && len(o.Delta) < len(o.Data) {
+		if base, at, ok := d.base(o, seg); ok && len(o.Delta) < len(o.Data) {
 			l.base, l.depth = base.off, base.depth+1
 			e.base, e.depth = at, base.depth+1
-			body = pack.AppendEntry(body, pack.Entry{Type: pack.OfsDelta, Size: int64(len(o.Delta)), Distance: off - int64(base.off)})
-			body = pack.AppendStored(body, o.Delta)
+			d.data = pack.AppendEntry(d.data, pack.Entry{Type: pack.OfsDelta, Size: int64(len(o.Delta)), Distance: off - int64(base.off)})
+			d.data = pack.AppendStored(d.data, o.Delta)
 		} else {
-			body = pack.AppendEntry(body, pack.Entry{Type: pack.Type(o.Kind), Size: int64(len(o.Data))})
-			body = pack.AppendStored(body, o.Data)
+			d.data = pack.AppendEntry(d.data, pack.Entry{Type: pack.Type(o.Kind), Size: int64(len(o.Data))})
+			d.data = pack.AppendStored(d.data, o.Data)
 		}
-		here[o.ID] = len(d.entries)
-		d.entries, lines = append(d.entries, e), append(lines, l)
+		d.entries, d.lines = append(d.entries, e), append(d.lines, l)
 	}
-	return body, lines
 }
+
+// longestChain returns how many deltas there may be between an object of this size and a whole one.
+func longestChain(size int) int { return min(max(size/deltaShare, leastDepth), mostDepth) }
 
 // base returns the entry that an object can be a delta of: in this segment, of
 // the same kind, and not at the end of a long chain.
-func (d *draft) base(o *Object, here map[gitobj.ID]int, seg *segment) (entry, int32, bool) {
+func (d *draft) base(o *Object, seg *segment) (entry, int32, bool) {
 	if len(o.Delta) == 0 {
 		return entry{}, 0, false
 	}
 	var e entry
-	at, ok := here[o.Base]
-	if ok {
+	at, ok := d.here[o.Base]
+	switch {
+	case ok:
+		if at++; at >= len(d.entries) { // behind the record; and not yet there
+			return entry{}, 0, false
+		}
 		e = d.entries[at]
 		at += len(seg.entries)
-	} else if at, ok = seg.lookup(o.Base); ok {
+	default:
+		if at, ok = seg.lookup(o.Base); !ok {
+			return entry{}, 0, false
+		}
 		e = seg.entries[at]
 	}
-	if !ok || e.kind != o.Kind || e.depth >= maxDeltaDepth {
+	if e.kind != o.Kind || int(e.depth) >= longestChain(len(o.Data)) {
 		return entry{}, 0, false
 	}
 	return e, int32(at), true //nolint:gosec // a segment has fewer than 2G entries

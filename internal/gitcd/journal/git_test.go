@@ -111,6 +111,37 @@ func TestJ6TailsStayForAWhile(t *testing.T) {
 	}
 }
 
+// TestJ6LongChains changes a large directory one name at a time: Git reads the long chain of deltas.
+func TestJ6LongChains(t *testing.T) {
+	dir := t.TempDir() + "/r.git"
+	j := open(t, vfs.OS{}, dir, journal.Options{PublishInterval: -1})
+	var h history
+	for i := range 1000 {
+		h.files = append(h.files, gitobj.Entry{Mode: gitobj.ModeFile, Name: fmt.Sprintf("a-%04d", i)}) // the history's own names come behind
+	}
+	blob := journal.Object{Kind: gitobj.KindBlob, ID: gitobj.Hash(gitobj.KindBlob, []byte("x")), Data: []byte("x")}
+	for i := range h.files {
+		h.files[i].ID = blob.ID
+	}
+	appendOne(t, j, journal.Frame{Objects: []journal.Object{blob}}, false)
+	for range 600 {
+		appendOne(t, j, h.next(), false)
+	}
+	closeJournal(t, j)
+	git(t, dir, "fsck", "--strict")
+	tails, err := filepath.Glob(dir + "/objects/pack/pack-67697463642d*.idx")
+	if err != nil || len(tails) != 1 {
+		t.Fatalf("tails: %v, %v", tails, err)
+	}
+	if chains := git(t, dir, "verify-pack", "-v", tails[0]); !strings.Contains(chains, "chain length = 250:") || strings.Contains(chains, "chain length = 251:") {
+		t.Errorf("chains are not up to 250 long: %s", chains[max(0, len(chains)-200):])
+	}
+	j = open(t, vfs.OS{}, dir, journal.Options{PublishInterval: -1})
+	if kind, data, err := j.Get(h.treeID); err != nil || gitobj.Hash(kind, data) != h.treeID {
+		t.Errorf("the last tree: %v", err)
+	}
+}
+
 // TestOpensClones opens what stock Git makes: packed, loose, with a tag and packed refs.
 func TestOpensClones(t *testing.T) {
 	work := t.TempDir()

@@ -46,6 +46,7 @@ type Journal struct {
 		closed bool
 		seq    uint64
 		chain  uint32
+		draft  draft
 		// refs are those after the last batch, durable or not.
 		refs map[string]gitobj.ID
 	}

@@ -42,7 +42,7 @@ type Place struct {
 type Options struct {
 	// NoSync leaves durability to the operating system. For tests and for disks that are memory.
 	NoSync bool
-	// SegmentSize is about how large a segment gets before it is sealed. Default 16 MiB.
+	// SegmentSize is about how large a segment gets before it is sealed. Default 64 MiB.
 	SegmentSize int64
 	// PublishInterval is how long stock Git may lag behind a change; while writes pour in, behind the last one, or ten
 	// times that. Default 500 ms; negative: only on Publish.
@@ -58,14 +58,18 @@ type Options struct {
 }
 
 const (
-	defaultSegmentSize = 16 << 20
+	defaultSegmentSize = 64 << 20
 	minSegmentSize     = 4 << 10
 	maxSegmentSize     = 1 << 30
 	defaultPublish     = 500 * time.Millisecond
 	// maxBatch bounds one Append. Offsets in a segment are 32 bits wide.
 	maxBatch = 1 << 30
-	// maxDeltaDepth bounds the chains of deltas, as Git does.
-	maxDeltaDepth = 50
+	// maxEntries bounds what a segment takes in memory.
+	maxEntries = 128 << 10
+	// leastDepth and mostDepth bound the chains of deltas, deltaShare tells between: whole objects take no more than
+	// so many bytes for each delta. Git makes chains of 50, and reads any.
+	leastDepth, mostDepth = 50, 250
+	deltaShare            = 100
 )
 
 func (o Options) withDefaults() Options {

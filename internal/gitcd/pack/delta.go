@@ -115,49 +115,21 @@ func ApplyDelta(base, delta []byte) ([]byte, error) {
 	}
 	out := make([]byte, 0, min(size, int64(len(base)+len(delta)))) // a size that lies takes no memory
 	for len(ops) > 0 {
-		var part []byte
-		if part, ops, err = deltaOp(base, ops); err != nil {
+		var op deltaPart
+		if op, ops, err = parseOp(ops, baseSize); err != nil {
 			return nil, err
 		}
-		if int64(len(out)+len(part)) > size {
+		if int64(len(out)+op.n) > size {
 			return nil, fmt.Errorf("delta makes more than its %d bytes: %w", size, ErrCorrupt)
 		}
-		out = append(out, part...)
+		if op.data != nil {
+			out = append(out, op.data...)
+		} else {
+			out = append(out, base[op.at:op.at+op.n]...)
+		}
 	}
 	if int64(len(out)) != size {
 		return nil, fmt.Errorf("delta makes %d bytes, not %d: %w", len(out), size, ErrCorrupt)
 	}
 	return out, nil
-}
-
-// deltaOp returns the bytes that the first operation yields, and the operations behind it.
-func deltaOp(base, ops []byte) (part, rest []byte, err error) {
-	op := ops[0]
-	ops = ops[1:]
-	if op&0x80 == 0 {
-		n := int(op)
-		if n == 0 || n > len(ops) {
-			return nil, nil, fmt.Errorf("delta's insert of %d bytes: %w", n, ErrCorrupt)
-		}
-		return ops[:n], ops[n:], nil
-	}
-	var args [7]byte
-	for i := range args {
-		if op&(1<<i) == 0 {
-			continue
-		}
-		if len(ops) == 0 {
-			return nil, nil, fmt.Errorf("delta's copy is cut short: %w", ErrCorrupt)
-		}
-		args[i], ops = ops[0], ops[1:]
-	}
-	at := int(args[0]) | int(args[1])<<8 | int(args[2])<<16 | int(args[3])<<24
-	n := int(args[4]) | int(args[5])<<8 | int(args[6])<<16
-	if n == 0 {
-		n = 0x10000
-	}
-	if at+n > len(base) {
-		return nil, nil, fmt.Errorf("delta copies bytes %d to %d of a base of %d: %w", at, at+n, len(base), ErrCorrupt)
-	}
-	return base[at : at+n], ops, nil
 }

@@ -6,7 +6,6 @@ package pack
 import (
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 )
@@ -52,16 +51,6 @@ func Resolve(r io.ReaderAt, off, end int64, find Find) (gitobj.Kind, []byte, err
 		}
 		deltas = append(deltas, data)
 	}
-}
-
-// applyAll applies deltas, the last first.
-func applyAll(data []byte, deltas [][]byte) (_ []byte, err error) {
-	for _, delta := range slices.Backward(deltas) {
-		if data, err = ApplyDelta(data, delta); err != nil {
-			return nil, err
-		}
-	}
-	return data, nil
 }
 
 // File is a pack with its index. Safe for concurrent use.
