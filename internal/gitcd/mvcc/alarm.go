@@ -161,7 +161,7 @@ func (l *line) admit(b *batch, cost int64) error {
 		return nil
 	case set.has(AlarmNoSpace):
 		return ErrNoSpace
-	case l.store.o.Quota <= 0 || l.store.o.Size == nil:
+	case l.store.o.Quota <= 0:
 		return nil
 	}
 	if l.store.o.Size()+int64(b.bytes)+cost >= l.store.o.Quota {

@@ -85,9 +85,7 @@ func TestM10FullIsNotFailed(t *testing.T) {
 		t.Errorf("watch: %s", seen)
 	}
 	expire(t, s, clk, 200*time.Second, 7)
-	if s.Revision() != 7 {
-		t.Errorf("expiry at %d, want 7", s.Revision())
-	}
+	until(t, "expiry at revision 7", func() bool { return s.Revision() == 7 })
 }
 
 func second[T any](_ T, err error) error { return err }

@@ -51,9 +51,9 @@ func (t *compactTask) perform(l *line, b *batch) {
 // trimKeys is how many keys the line forgets in one go.
 const trimKeys = 256
 
-// trim frees, in its own goroutine, what a compaction has made unreachable. A
-// reader who is still at it finds out from the compacted revision, which moved before.
-func (s *Store) trim(held window, rev int64) {
+// trim frees, in its own goroutine, what a compaction has made unreachable;
+// before is the revision of the one before it. A reader who is still at it finds out from the compacted revision, which moved before.
+func (s *Store) trim(held window, before, rev int64) {
 	s.trimming.run(func() {
 		var gone []string
 		for n := held.first; n < held.next; n++ {
@@ -62,6 +62,7 @@ func (s *Store) trim(held window, rev int64) {
 				break
 			}
 			ev.after.prev.Store(nil)
+			s.releases(ev, before)
 			if ev.after.deleted {
 				gone = append(gone, ev.key)
 			}

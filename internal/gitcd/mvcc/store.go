@@ -38,10 +38,12 @@ type Options struct {
 	MinLeaseTTL int64
 	// CheckpointBytes is after how many bytes of op records the index is saved. Default 16 MiB.
 	CheckpointBytes int64
-	// Quota is how many bytes may be used before AlarmNoSpace is raised; 0 is no bound. Size says how many are.
+	// Quota is how many bytes may be used before AlarmNoSpace is raised; 0 is no bound.
 	Quota int64
-	// Size returns how many bytes are used. It is called by the line: it must be quick. Without it there is no quota.
+	// Size returns how many bytes are used. It is called by the line: it must be quick. Default: Store.HeldBytes.
 	Size func() int64
+	// AutoCompact says what is compacted without being asked for. Default: nothing.
+	AutoCompact AutoCompact
 	// ReadOnly opens the store as it is, for reading: nothing is written, and every change is refused.
 	ReadOnly bool
 	// Clock is the time. Default the machine's.
@@ -97,6 +99,7 @@ type Store struct {
 
 	current    atomic.Pointer[view] // what readers see
 	unrecorded atomic.Uint32        // the alarms that there was no room to record
+	held       atomic.Int64         // bytes: see HeldBytes
 	broken     atomic.Pointer[error]
 	failed     chan struct{} // closed when broken is set
 	stats      Stats
@@ -141,6 +144,10 @@ func (s *Store) start(r *recovery) {
 
 	written := make(chan *batch, inFlight)
 	s.leases.resume()
+	s.held.Store(v.countHeld())
+	if s.o.Size == nil {
+		s.o.Size = s.HeldBytes
+	}
 	s.line = &line{store: s, state: r.state, sealed: v, written: written, seq: r.seq}
 	s.line.inbox.wake = make(chan struct{}, 1)
 	if s.o.ReadOnly {
@@ -170,6 +177,7 @@ func (s *Store) start(r *recovery) {
 		}
 	})
 	s.running.Go(func() { s.line.run(s.stop) })
+	s.keepUp()
 }
 
 // fail makes the store refuse every change from now on. It returns what it says then.

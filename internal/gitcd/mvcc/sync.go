@@ -69,10 +69,12 @@ func (s *Store) publish(b *batch) {
 	if len(b.record.txns) > 0 {
 		s.stats.count(b)
 		s.vals.add(b.fresh...)
+		was := s.current.Load().compacted
+		s.holds(b.events)
 		v := b.view
 		cut := s.hub.publish(b.events, v.rev, v.compacted, func() { s.current.Store(&v) })
 		if cut.next > cut.first {
-			s.trim(cut, v.compacted)
+			s.trim(cut, was, v.compacted)
 		}
 		s.grown(b.size)
 	}
