@@ -44,6 +44,9 @@ func Literal(comp string) string {
 	if decodeComponent(&name, comp) != nil {
 		return ""
 	}
+	if strings.ContainsAny(name.String(), "\x00/") {
+		return "" // no tree can have it: the bytes would end the name
+	}
 	if back, ok := Component(name.String()); !ok || back != comp {
 		return ""
 	}

@@ -274,3 +274,14 @@ func BenchmarkValue(b *testing.B) {
 		}
 	}
 }
+
+// TestLiteral gives others' names to components, but none that a tree cannot hold.
+func TestLiteral(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]string{"my file": "my file", "b\x00": "", "plain": ""} {
+		path := layout.Split(key)
+		if have := layout.Literal(path[len(path)-1]); have != want {
+			t.Errorf("%q: %q, want %q", key, have, want)
+		}
+	}
+}
