@@ -104,7 +104,7 @@ func (s *maintenanceServer) Defragment(ctx context.Context, _ *pb.DefragmentRequ
 			return nil, speak(err)
 		}
 	}
-	return &pb.DefragmentResponse{Header: s.header(s.store.Revision())}, nil
+	return &pb.DefragmentResponse{}, nil
 }
 
 // MoveLeader leaves the leader where it is: there is one member.

@@ -29,9 +29,14 @@ type watchServer struct {
 func (s *watchServer) Watch(stream pb.Watch_WatchServer) error {
 	watches := s.store.Watch()
 	defer watches.Close()
-	ctx, cancel := context.WithCancelCause(stream.Context())
-	defer cancel(nil)
-	go func() { cancel(take(stream, watches)) }()
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	go func() {
+		// A client that has nothing more to ask goes on listening.
+		if take(stream, watches) != nil {
+			cancel()
+		}
+	}()
 	go s.tick(ctx, watches)
 	for {
 		r, err := watches.Next(ctx)
@@ -39,32 +44,25 @@ func (s *watchServer) Watch(stream pb.Watch_WatchServer) error {
 			err = s.send(stream, &r)
 		}
 		if err != nil {
-			return ended(ctx, err)
+			return ended(err)
 		}
 	}
 }
 
-// errHungUp says that the client has closed its side.
-var errHungUp = errors.New("client hung up")
-
 // ended says in etcd's words why a stream ends.
-func ended(ctx context.Context, err error) error {
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errHungUp):
-		return nil
-	case errors.Is(err, context.Canceled):
+func ended(err error) error {
+	if errors.Is(err, context.Canceled) {
 		return rpctypes.ErrGRPCWatchCanceled
-	default:
-		return speak(err)
 	}
+	return speak(err)
 }
 
-// take hands the client's requests to the store until the client goes away.
+// take hands the client's requests to the store until there are no more, or the client goes away.
 func take(stream pb.Watch_WatchServer, watches *mvcc.WatchStream) error {
 	for {
 		r, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return errHungUp
+			return nil
 		}
 		if err != nil {
 			return err

@@ -161,7 +161,34 @@ func TestWatchIDs(t *testing.T) {
 	if err := w.stream.CloseSend(); err != nil {
 		t.Fatal(err)
 	}
-	w.want("end")
+	a.put(t, "\x00", "2") // who asks no more listens on
+	w.want("1: +\x00@6")
+}
+
+// TestWatchRanges tells one key, a range and all keys from one on.
+func TestWatchRanges(t *testing.T) {
+	a := newAPI(t)
+	w := a.wire(t)
+	for i, r := range []struct{ key, end string }{{"b", ""}, {"b", "d"}, {"b", "\x00"}, {"", "\x00"}} {
+		w.create(&pb.WatchCreateRequest{Key: []byte(r.key), RangeEnd: []byte(r.end)})
+		w.want(fmt.Sprintf("%d: created", i))
+	}
+	for i, c := range []struct {
+		key  string
+		seen []int
+	}{{"a", []int{3}}, {"b", []int{0, 1, 2, 3}}, {"b\x00", []int{1, 2, 3}}, {"c", []int{1, 2, 3}}, {"d", []int{2, 3}}, {"\xff\xff", []int{2, 3}}} {
+		a.put(t, c.key, "1")
+		have := map[string]bool{}
+		for range c.seen {
+			have[w.next()] = true
+		}
+		for _, id := range c.seen {
+			if want := fmt.Sprintf("%d: +%s@%d", id, c.key, i+2); !have[want] {
+				t.Errorf("%q: no %q in %v", c.key, want, have)
+			}
+		}
+	}
+	w.silent()
 }
 
 // TestWatchCompacted starts and stays behind a compaction.
