@@ -41,6 +41,8 @@ type allocation struct {
 	room, zeroed, taken int64
 	// from is where the background is at work, with everything behind; idle if it is not.
 	from int64
+	// finished says that there is no more work ahead.
+	finished bool
 }
 
 const idle = math.MaxInt64
@@ -133,14 +135,15 @@ func (a *allocation) grow(f vfs.File, limit int64) error {
 	return err
 }
 
-// finish ends the work ahead for good: the file is about to be cut.
+// finish ends the work ahead for good: the file is about to be cut. A sealing
+// that failed, since the disk was full, does it again.
 func (a *allocation) finish() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.from != idle {
+	for a.from != idle && !a.finished {
 		a.cond.Wait()
 	}
-	a.from, a.room = 0, math.MaxInt64
+	a.from, a.room, a.finished = 0, math.MaxInt64, true
 }
 
 func writeZeros(f vfs.File, from, to int64) error {
