@@ -79,6 +79,9 @@ func ParseAutoCompact(mode, retention string) (AutoCompact, error) {
 
 // keepUp starts what goes on by itself in an open store.
 func (s *Store) keepUp() {
+	if s.log != nil {
+		s.running.Go(func() { s.every(leaseRecordInterval, s.recordLeases) })
+	}
 	switch a := s.o.AutoCompact; {
 	case a.Mode == CompactPeriodic && a.Retention > 0:
 		s.running.Go(s.compactPeriodically)
