@@ -77,13 +77,8 @@ func (c *checker) check() error {
 	if c.loose, err = hasLoose(c.fs, c.dir); err != nil {
 		return err
 	}
-	for i, p := range slices.Concat(c.old, c.packs) {
-		if i == len(c.old) {
-			clear(c.kinds) // nothing may need the old ones
-		}
-		if err := c.pack(p); err != nil {
-			return err
-		}
+	if err := c.eachPack(); err != nil {
+		return err
 	}
 	r, err := c.sealed(from)
 	if err != nil {

@@ -93,35 +93,9 @@ func (j *Journal) choose(ctx context.Context, all bool) (*fold, error) {
 	if !all && len(covered) < foldSegments && len(s.strays) == 0 {
 		return nil, nil //nolint:nilnil // nothing to do is not an error
 	}
+	covered, count := fitting(covered, all)
 	f := &fold{j: j, next: s.folded.clone()}
-	older := slices.Concat(s.foreign, s.history)
-	count := 0
-	if covered, count = fitting(covered, all); count == 0 && len(s.strays) == 0 && (!all || len(older) == 0) {
-		return nil, nil //nolint:nilnil // nothing to do is not an error
-	}
-	for _, p := range s.strays {
-		count += p.Index.Count()
-	}
-	for len(older) > 0 { // those that are not twice as large as what is folded come along
-		p := older[len(older)-1]
-		n := p.Index.Count()
-		if p.size > repack.MaxInput || !all && (n >= 2*count || count+n > foldObjects) {
-			break
-		}
-		older, count = older[:len(older)-1], count+n
-		f.inputs = append(f.inputs, p)
-	}
-	slices.Reverse(f.inputs)
-	for _, p := range older {
-		if p.folded {
-			f.staying = append(f.staying, p.stem())
-		}
-	}
-	for _, p := range s.strays {
-		if p.size <= repack.MaxInput {
-			f.inputs = append(f.inputs, p)
-		}
-	}
+	older := f.take(s, count, all)
 	if err := f.replay(ctx, covered); err != nil {
 		return nil, err
 	}
@@ -131,6 +105,37 @@ func (j *Journal) choose(ctx context.Context, all bool) (*fold, error) {
 	}
 	f.plan, err = j.planOf(s, f.inputs, older)
 	return f, err
+}
+
+// take takes the packs that are folded with segments of count objects: those
+// of others, and of the folded ones, from the youngest on, each that is not twice as
+// large as what is folded with it. It returns those that stay.
+func (f *fold) take(s *scene, count int, all bool) (older []*packFile) {
+	var strays []*packFile
+	for _, p := range s.strays {
+		if p.size <= repack.MaxInput {
+			strays = append(strays, p)
+			count += p.Index.Count()
+		}
+	}
+	older = slices.Concat(s.foreign, s.history)
+	for len(older) > 0 {
+		p := older[len(older)-1]
+		n := p.Index.Count()
+		if p.size > repack.MaxInput || !all && (n >= 2*count || count+n > foldObjects) {
+			break
+		}
+		older, count = older[:len(older)-1], count+n
+		f.inputs = append(f.inputs, p)
+	}
+	slices.Reverse(f.inputs)
+	f.inputs = append(f.inputs, strays...)
+	for _, p := range older {
+		if p.folded {
+			f.staying = append(f.staying, p.stem())
+		}
+	}
+	return older
 }
 
 // covered returns the sealed segments whose records nobody will ask for: the

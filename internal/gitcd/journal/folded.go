@@ -67,7 +67,7 @@ func readFolded(fsys vfs.FS, dir string) (folded, error) {
 	rest = rest[size:]
 	for range count {
 		n, size := binary.Uvarint(rest)
-		if size <= 0 || n > uint64(len(rest)-size) {
+		if size <= 0 || n > uint64(len(rest)) || len(rest) < size+int(n) { //nolint:gosec // at most len(rest)
 			return f, bad
 		}
 		end := size + int(n) //nolint:gosec // at most len(rest)
@@ -157,8 +157,10 @@ func removeKept(fsys vfs.FS, stem string) error {
 	if err := removePack(fsys, stem); err != nil {
 		return err
 	}
-	if err := fsys.Remove(stem + ".keep"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, suffix := range []string{".keep", ".bitmap", ".rev", ".mtimes"} { // Git's own notes on a pack of its go with it
+		if err := fsys.Remove(stem + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }
@@ -200,5 +202,18 @@ func (j *Journal) loadPacks() error {
 		return err
 	}
 	j.mu.packs, j.mu.superseded, j.mu.supersededAt = live, old, j.opts.Clock.Now()
+	return nil
+}
+
+// eachPack checks all packs. Nothing may need those that a fold has replaced.
+func (c *checker) eachPack() error {
+	for i, p := range slices.Concat(c.old, c.packs) {
+		if i == len(c.old) {
+			clear(c.kinds)
+		}
+		if err := c.pack(p); err != nil {
+			return err
+		}
+	}
 	return nil
 }

@@ -46,7 +46,7 @@ func (j *Journal) get(id gitobj.ID) (gitobj.Kind, []byte, error) {
 	name := path.Join(j.dir, "objects", id.String()[:2], id.String()[2:])
 	data, err := vfs.ReadFile(j.fs, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return j.getSuperseded(id)
+		return j.getElsewhere(id)
 	}
 	if err != nil {
 		return 0, nil, err

@@ -75,6 +75,7 @@ type Journal struct {
 
 	checkpoint checkpoint
 	repacking  repacking
+	rescanning rescanning
 	// loose says that others have left loose objects.
 	loose bool
 

@@ -191,6 +191,9 @@ func (j *Journal) keepRepacked(ctx context.Context) {
 		case <-timer.C():
 		}
 		_, _ = j.Repack(ctx, Repacking{}) // History tells of it
+		if err := j.restoreRefs(); err != nil {
+			j.publishError.Store(&err)
+		}
 	}
 }
 

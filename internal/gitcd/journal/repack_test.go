@@ -6,15 +6,11 @@ package journal_test
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
@@ -107,6 +103,7 @@ func reached(tb testing.TB, j *journal.Journal) map[gitobj.ID]bool {
 			for _, e := range tree {
 				todo = append(todo, e.ID)
 			}
+		default: // names nothing
 		}
 	}
 	return seen
@@ -256,221 +253,5 @@ func TestJ11Keep(t *testing.T) {
 		reached(t, j)
 		closeJournal(t, j)
 		check(t, m, memDir)
-	}
-}
-
-// TestJ11CrashAnywhere cuts the power before each operation of a repack, opens
-// what is left, writes on, and repacks again.
-func TestJ11CrashAnywhere(t *testing.T) {
-	t.Parallel()
-	o := journal.Options{SegmentSize: 4 << 10, PublishInterval: -1, Keep: keepNone}
-	m := &vfs.Mem{}
-	h := sealedRenewals(t, m, memDir, 60, o)
-	random := rand.New(rand.NewPCG(3, 1))
-	crashes := 0
-	survives := func(m *vfs.Mem, head gitobj.ID, what string) {
-		j, err := journal.Open(t.Context(), m, memDir, o)
-		if err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-		if got := mustRef(t, j, mainRef); got != head {
-			t.Fatalf("%s: main is %s, was %s", what, got, head)
-		}
-		n := len(reached(t, j))
-		appendOne(t, j, journal.Frame{Record: []byte("more"), Objects: []pack.Object{object(gitobj.KindBlob, []byte(what))}}, true)
-		if _, err := j.Repack(t.Context(), journal.Repacking{All: true, Now: true}); err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-		if again := len(reached(t, j)); again != n {
-			t.Fatalf("%s: %d objects are reached, were %d", what, again, n)
-		}
-		if h := j.History(); h.Packs != 1 || h.Superseded != 0 {
-			t.Fatalf("%s: %+v", what, h)
-		}
-		closeJournal(t, j)
-		check(t, m, memDir)
-		for name := range m.Files() {
-			if dir, base := path.Split(name); strings.HasSuffix(dir, "pack/") && !strings.HasSuffix(base, ".pack") && !strings.HasSuffix(base, ".idx") && !strings.HasSuffix(base, ".keep") {
-				t.Errorf("%s: %s is left", what, name)
-			}
-		}
-		if t.Failed() {
-			t.Fatal(what)
-		}
-	}
-	j := open(t, m, memDir, o)
-	ops := 0
-	hook := func(op vfs.Op) error {
-		if t.Failed() || op.Kind == vfs.OpRead || op.Kind == vfs.OpOpen || strings.HasSuffix(op.Name, "/lock") {
-			return nil
-		}
-		if ops++; ops%4 != 0 && testing.Short() {
-			return nil
-		}
-		for _, crash := range []vfs.Crash{vfs.Kill, vfs.DropUnsynced, vfs.Tear, vfs.Tear} {
-			survives(m.CrashClone(crash, random), h.head, fmt.Sprintf("crash %d before %s %s", crash, op.Kind, op.Name))
-			crashes++
-		}
-		return nil
-	}
-	for range 2 { // first segments are folded, then segments and a folded pack
-		m.SetHook(hook)
-		if _, err := j.Repack(t.Context(), journal.Repacking{All: true, Now: true}); err != nil {
-			t.Fatal(err)
-		}
-		m.SetHook(nil)
-		for range 40 {
-			appendOne(t, j, h.next(8), false)
-		}
-		if err := j.Checkpoint(t.Context(), []byte("state"), j.Seq()); err != nil {
-			t.Fatal(err)
-		}
-		if err := j.Publish(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	closeJournal(t, j)
-	check(t, m, memDir)
-	t.Logf("%d crashes at %d operations", crashes, ops)
-}
-
-// TestJ11NamedAgain names, while a fold is on its way, a commit that no ref
-// reached when it began: a writer had been told that it is there.
-func TestJ11NamedAgain(t *testing.T) {
-	t.Parallel()
-	m, clock := &vfs.Mem{}, clocktesting.NewFakeClock(time.Unix(1_700_000_000, 0))
-	o := journal.Options{SegmentSize: 4 << 10, PublishInterval: -1, Keep: keepNone, Clock: clock, RepackRate: -1}
-	j := open(t, m, memDir, o)
-	lost := &renewals{}
-	appendOne(t, j, lost.next(1), false)
-	appendOne(t, j, lost.next(1), false)
-	appendOne(t, j, journal.Frame{Record: []byte("gone"), Refs: []journal.RefUpdate{{Name: mainRef, Old: lost.head}}}, false)
-	h := &renewals{}
-	for range 100 {
-		f := h.next(8)
-		f.Refs[0].Name = "refs/heads/other"
-		appendOne(t, j, f, false)
-	}
-	if err := j.Checkpoint(t.Context(), []byte("state"), j.Seq()); err != nil {
-		t.Fatal(err)
-	}
-	if err := j.Publish(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if !j.Has(lost.head) {
-		t.Fatal("the lost commit is not there")
-	}
-	if got, err := j.Repack(t.Context(), journal.Repacking{}); err != nil || got.Packs == 0 {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	if j.Has(lost.head) {
-		t.Error("the lost commit is spoken of though it is about to go")
-	}
-	appendOne(t, j, journal.Frame{Record: []byte("named"), Refs: []journal.RefUpdate{{Name: mainRef, New: lost.head}}}, true)
-	for range 3 {
-		clock.Step(2 * time.Minute)
-		if _, err := j.Repack(t.Context(), journal.Repacking{All: true}); err != nil {
-			t.Fatal(err)
-		}
-		reached(t, j)
-	}
-	if h := j.History(); h.Packs > 2 || h.Superseded != 0 {
-		t.Errorf("have %+v", h)
-	}
-	closeJournal(t, j)
-	check(t, m, memDir)
-}
-
-// TestJ11Background folds as segments are sealed: there are few packs, the
-// larger the older, and writers and readers never wait for it.
-func TestJ11Background(t *testing.T) {
-	t.Parallel()
-	m, clock := &vfs.Mem{}, clocktesting.NewFakeClock(time.Unix(1_700_000_000, 0))
-	j := open(t, m, memDir, journal.Options{SegmentSize: 4 << 10, PublishInterval: -1, Keep: keepNone, Clock: clock, RepackInterval: time.Minute, RepackRate: 64 << 10})
-	h := &renewals{}
-	var frames []journal.Frame
-	most := 0
-	for range 1500 {
-		frames = append(frames, h.next(4))
-		appendOne(t, j, frames[len(frames)-1], true)
-		if _, _, err := j.Get(frames[len(frames)/2].Objects[0].ID); err != nil {
-			t.Fatal(err)
-		}
-		if h.n%20 == 0 {
-			if err := j.Checkpoint(t.Context(), []byte("state"), j.Seq()); err != nil {
-				t.Fatal(err)
-			}
-			if err := j.Publish(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			for range 20 { // the fold rests, over and over
-				clock.Step(5 * time.Second)
-				time.Sleep(100 * time.Microsecond)
-			}
-			most = max(most, j.History().Packs)
-		}
-	}
-	got := j.History()
-	if got.Err != nil || got.Repacks < 5 || most > 60 {
-		t.Errorf("%+v, at most %d packs", got, most)
-	}
-	reached(t, j)
-	closeJournal(t, j)
-	check(t, m, memDir)
-	packs, size := packFiles(m)
-	t.Logf("%+v; %d packs of %d bytes, at most %d", got, packs, size, most)
-}
-
-// TestJ11Hub folds the segments of a journal whose frames have no records, and no checkpoint.
-func TestJ11Hub(t *testing.T) {
-	t.Parallel()
-	m := &vfs.Mem{}
-	o := journal.Options{SegmentSize: 4 << 10, PublishInterval: -1}
-	j := open(t, m, memDir, o)
-	h := &renewals{}
-	for range 200 {
-		f := h.next(4)
-		f.Record = nil
-		appendOne(t, j, f, false)
-	}
-	if err := j.Publish(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := j.Repack(t.Context(), journal.Repacking{All: true, Now: true}); err != nil || got.Packs == 0 {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	closeJournal(t, j)
-	check(t, m, memDir)
-	j = open(t, m, memDir, o)
-	if err := j.Records(func(uint64, []byte, []journal.RefUpdate) error { return nil }); err != nil {
-		t.Error(err)
-	}
-	reached(t, j)
-}
-
-// TestJ11BitRot finds damage before it is copied, and keeps what there is.
-func TestJ11BitRot(t *testing.T) {
-	t.Parallel()
-	m := &vfs.Mem{}
-	o := journal.Options{SegmentSize: 8 << 10, PublishInterval: -1, Keep: keepNone}
-	sealedRenewals(t, m, memDir, 200, o)
-	packs, _ := packFiles(m)
-	for name, data := range m.Files() {
-		if strings.HasSuffix(name, ".pack") && !strings.Contains(name, "/pack-67697463642d") {
-			if err := m.Overwrite(name, int64(len(data)/2), []byte{data[len(data)/2] ^ 1}); err != nil {
-				t.Fatal(err)
-			}
-			break
-		}
-	}
-	j := open(t, m, memDir, o)
-	if _, err := j.Repack(t.Context(), journal.Repacking{All: true, Now: true}); !errors.Is(err, journal.ErrCorrupt) {
-		t.Errorf("have %v", err)
-	}
-	if err := j.History().Err; !errors.Is(err, journal.ErrCorrupt) {
-		t.Errorf("history says %v", err)
-	}
-	if now, _ := packFiles(m); now != packs {
-		t.Errorf("%d packs, were %d", now, packs)
 	}
 }

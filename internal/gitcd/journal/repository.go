@@ -33,11 +33,24 @@ const (
 const formatVersion = "gitcd journal 1\n"
 
 // ownConfig keeps stock Git from rewriting what the journal holds offsets of,
-// and from taking pushes past it: the records decide what a ref is.
-const ownConfig = `[gc]
+// and from taking pushes past it: the records decide what a ref is. With
+// precious objects Git refuses to remove packs and objects; what it would keep
+// beside them, as an index of many packs, goes out of date and is not to be read.
+const ownConfig = `[core]
+	multiPackIndex = false
+	commitGraph = false
+[extensions]
+	preciousObjects = true
+[gc]
 	auto = 0
+	pruneExpire = never
+	packRefs = false
+	writeCommitGraph = false
+[repack]
+	writeBitmaps = false
 [maintenance]
 	auto = false
+	strategy = none
 [receive]
 	autogc = false
 	denyNonFastForwards = true

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pack"
@@ -74,64 +75,75 @@ func (c *contents) get(id gitobj.ID) (object, error) {
 	return o, c.count(len(data))
 }
 
+// step is a delta on the way to an object.
+type step struct {
+	id    gitobj.ID
+	delta []byte
+}
+
 // at returns the object at a place of the table. Deltas are followed to a base that is remembered, or whole.
 func (c *contents) at(place int32) (object, error) {
-	type step struct {
-		id    gitobj.ID
-		delta []byte
-	}
 	var steps []step
-	var o object
-	for o.kind == 0 {
-		e := &c.table.entries[place]
+	o, next, err := c.whole(place, &steps)
+	for err == nil && o.kind == 0 {
 		if len(steps) > len(c.table.entries) {
-			return o, fmt.Errorf("read %s at byte %d: its deltas never end: %w", c.table.inputs[e.input].Name, e.off, pack.ErrCorrupt)
+			return o, fmt.Errorf("read %s: its deltas never end: %w", steps[0].id, pack.ErrCorrupt)
 		}
-		if have, ok := c.cached(e.id); ok {
-			o = have
-			break
-		}
-		raw, err := c.table.raw(place, nil)
-		if err != nil {
-			return o, err
-		}
-		if err := c.count(len(raw)); err != nil {
-			return o, err
-		}
-		head, data, err := pack.ReadEntry(bytes.NewReader(raw), 0, int64(len(raw)))
-		if err != nil {
-			return o, fmt.Errorf("read %s at byte %d: %w", c.table.inputs[e.input].Name, e.off, err)
-		}
-		if !head.IsDelta() {
-			o = object{kind: gitobj.Kind(head.Type), data: data}
-			c.keep(e.id, o)
-			break
-		}
-		steps = append(steps, step{id: e.id, delta: data})
-		base, id := c.baseOf(place, head)
-		if base == none && id.IsZero() {
-			return o, fmt.Errorf("read %s at byte %d: no entry at the delta's base: %w", c.table.inputs[e.input].Name, e.off, pack.ErrCorrupt)
-		}
-		if base == none {
-			if o, err = c.get(id); err != nil {
-				return o, err
-			}
-			break
-		}
-		place = base
+		o, next, err = c.whole(next, &steps)
 	}
-	for i := len(steps) - 1; i >= 0; i-- {
-		data, err := pack.ApplyDelta(o.data, steps[i].delta)
+	if err != nil {
+		return o, err
+	}
+	for _, s := range slices.Backward(steps) {
+		data, err := pack.ApplyDelta(o.data, s.delta)
 		if err != nil {
-			return o, fmt.Errorf("read %s: %w", steps[i].id, err)
+			return o, fmt.Errorf("read %s: %w", s.id, err)
 		}
 		o = object{kind: o.kind, data: data}
-		c.keep(steps[i].id, o)
+		c.keep(s.id, o)
 		if err := c.count(len(data)); err != nil {
 			return o, err
 		}
 	}
 	return o, nil
+}
+
+// whole returns the object at a place; or, if that is a delta, adds this to the steps, and returns its base or where that is.
+func (c *contents) whole(place int32, steps *[]step) (o object, next int32, err error) {
+	e := &c.table.entries[place]
+	if have, ok := c.cached(e.id); ok {
+		return have, none, nil
+	}
+	raw, err := c.table.raw(place, nil)
+	if err != nil {
+		return o, none, err
+	}
+	if err := c.count(len(raw)); err != nil {
+		return o, none, err
+	}
+	where := func(err error) error {
+		return fmt.Errorf("read %s at byte %d: %w", c.table.inputs[e.input].Name, e.off, err)
+	}
+	head, data, err := pack.ReadEntry(bytes.NewReader(raw), 0, int64(len(raw)))
+	if err != nil {
+		return o, none, where(err)
+	}
+	if !head.IsDelta() {
+		o = object{kind: gitobj.Kind(head.Type), data: data}
+		c.keep(e.id, o)
+		return o, none, nil
+	}
+	*steps = append(*steps, step{id: e.id, delta: data})
+	base, id := c.baseOf(place, head)
+	switch {
+	case base != none:
+		return o, base, nil
+	case id.IsZero():
+		return o, none, where(fmt.Errorf("no entry at the delta's base: %w", pack.ErrCorrupt))
+	default:
+		o, err = c.get(id)
+		return o, none, err
+	}
 }
 
 // baseOf returns where a delta's base is: a place of the table, or else an id.

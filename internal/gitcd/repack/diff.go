@@ -68,20 +68,8 @@ func diffTrees(was, is []byte, yield func(l line, before gitobj.ID) error) error
 			return nil
 		}
 		var before gitobj.ID
-		for len(was) > 0 {
-			old, err := firstLine(was)
-			if err != nil {
-				return err
-			}
-			order := compareLines(old, l)
-			if order > 0 {
-				break
-			}
-			was = was[len(old.raw):]
-			if order == 0 {
-				before = old.id
-				break
-			}
+		if before, was, err = counterpart(was, l); err != nil {
+			return err
 		}
 		is = is[len(l.raw):]
 		if err := yield(l, before); err != nil {
@@ -89,4 +77,23 @@ func diffTrees(was, is []byte, yield func(l line, before gitobj.ID) error) error
 		}
 	}
 	return nil
+}
+
+// counterpart returns the id that a tree has at the name of a line, or Zero, and what of the tree is behind it.
+func counterpart(was []byte, l line) (id gitobj.ID, rest []byte, err error) {
+	for len(was) > 0 {
+		old, err := firstLine(was)
+		if err != nil {
+			return id, nil, err
+		}
+		order := compareLines(old, l)
+		if order > 0 {
+			break
+		}
+		was = was[len(old.raw):]
+		if order == 0 {
+			return old.id, was, nil
+		}
+	}
+	return id, was, nil
 }

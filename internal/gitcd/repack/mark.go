@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 )
@@ -85,12 +86,9 @@ func (w *walk) run(ctx context.Context, roots Roots) error {
 			return err
 		}
 	}
-	for i := len(w.commits) - 1; i >= 0; i-- { // parents first, about: their trees are the bases
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := w.treesOf(w.commits[i]); err != nil {
-			return fmt.Errorf("walk the tree of commit %s: %w", w.commits[i], err)
+	for _, id := range slices.Backward(w.commits) { // parents first, about: their trees are the bases
+		if err := errors.Join(ctx.Err(), w.treesOf(id)); err != nil {
+			return fmt.Errorf("walk the tree of commit %s: %w", id, err)
 		}
 	}
 	for _, id := range append(w.trees, roots.Trees...) {

@@ -64,7 +64,7 @@ func newTable(inputs []Input) (*table, error) {
 		if in.Size > MaxInput {
 			return nil, fmt.Errorf("fold %s: it has %d bytes, at most %d", in.Name, in.Size, int64(MaxInput))
 		}
-		if err := t.read(uint16(i), in); err != nil { //nolint:gosec // far fewer inputs
+		if err := t.read(uint16(i), in); err != nil {
 			return nil, err
 		}
 	}
@@ -102,13 +102,13 @@ func (t *table) index() {
 	}
 	next := 0
 	for prefix := range 1 << 16 {
-		t.fanout[prefix] = int32(next) //nolint:gosec // fewer than 2G entries
+		t.fanout[prefix] = int32(next)
 		for next < len(t.entries) && prefixOf(t.entries[next].id) == prefix {
-			t.byOffset[t.entries[next].input] = append(t.byOffset[t.entries[next].input], int32(next)) //nolint:gosec // fewer than 2G entries
+			t.byOffset[t.entries[next].input] = append(t.byOffset[t.entries[next].input], int32(next))
 			next++
 		}
 	}
-	t.fanout[1<<16] = int32(next) //nolint:gosec // fewer than 2G entries
+	t.fanout[1<<16] = int32(next)
 	for _, places := range t.byOffset {
 		slices.SortFunc(places, func(a, b int32) int { return cmp.Compare(t.entries[a].off, t.entries[b].off) })
 	}

@@ -78,7 +78,7 @@ func (w *writer) order(kinds ...gitobj.Kind) []int32 {
 	for place := range w.table.entries {
 		e := &w.table.entries[place]
 		if slices.Contains(kinds, e.kind) && !w.table.inputs[e.input].Stays {
-			out = append(out, int32(place)) //nolint:gosec // fewer than 2G entries
+			out = append(out, int32(place))
 		}
 	}
 	slices.SortFunc(out, func(a, b int32) int {
