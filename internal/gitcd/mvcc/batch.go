@@ -32,6 +32,9 @@ type batch struct {
 	session *session // of a batch that is only for the committer
 }
 
+// empty says whether there is nothing to append and nobody to answer.
+func (b *batch) empty() bool { return len(b.tasks) == 0 && len(b.record.txns) == 0 }
+
 // token is passed to the committer in its turn, with the view of its batch.
 type token struct {
 	reach func(c *committer, b *batch) error

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -28,6 +29,11 @@ type line struct {
 	retryAt    time.Time // until when nothing is written that no client asks for, since there was no room
 	seq        uint64    // of the last record appended
 	written    chan<- *batch
+	// pending is being formed while an earlier batch syncs.
+	pending *batch
+	// passed is how many batches are not published yet; settled has a token when there are none.
+	passed  atomic.Int32
+	settled chan struct{}
 
 	inbox inbox
 }
@@ -68,6 +74,12 @@ func (in *inbox) take() []task {
 	return out
 }
 
+func (in *inbox) empty() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.mu.tasks) == 0
+}
+
 // shut lets nothing in any more, and returns what is in.
 func (in *inbox) shut(err error) []task {
 	in.mu.Lock()
@@ -95,15 +107,18 @@ func (l *line) run(stop <-chan struct{}) {
 		}
 		select {
 		case <-l.inbox.wake:
+		case <-l.settled:
 		case <-timer.C():
 			set = time.Time{}.Add(-1)
 		case <-stop:
 			l.turn()
+			l.flush()
 			timer.Stop()
 			return
 		}
 		l.turn()
 		if l.store.failure() != nil {
+			l.flush()
 			timer.Stop()
 			return
 		}
@@ -120,6 +135,9 @@ func (l *line) timer(at time.Time) clock.Timer {
 }
 
 func (l *line) nextDeadline() time.Time {
+	if !l.pending.empty() {
+		return noTime // it is looked at when the batch is passed on
+	}
 	_, at := l.state.leases.expired(time.Time{})
 	if commit := l.commitDeadline(); at.IsZero() || (!commit.IsZero() && commit.Before(at)) {
 		at = commit
@@ -145,31 +163,44 @@ func (l *line) commitDeadline() time.Time {
 	}
 }
 
-// turn does all that is due or waits.
+// turn does all that is due or waits. What it changes becomes one batch with
+// what comes while an earlier one syncs: fewer, larger batches cost less.
 func (l *line) turn() {
-	b := l.due(&batch{})
+	if l.pending.empty() {
+		l.due(l.pending)
+	}
 	for {
 		tasks := l.inbox.take()
 		if len(tasks) == 0 {
 			break
 		}
 		for _, t := range tasks {
-			b.tasks = append(b.tasks, t)
-			t.perform(l, b)
-			if b.full || b.bytes >= batchBytes {
-				l.seal(b)
-				b = &batch{}
+			l.pending.tasks = append(l.pending.tasks, t)
+			t.perform(l, l.pending)
+			if l.pending.full || l.pending.bytes >= batchBytes {
+				l.flush()
 			}
 		}
 	}
-	l.seal(b)
+	if l.passed.Load() == 0 {
+		l.flush()
+	}
+}
+
+// flush seals what is pending.
+func (l *line) flush() {
+	b := l.pending
+	l.pending = &batch{}
+	if !b.empty() {
+		l.seal(b)
+	}
 }
 
 // due expires leases and ends the wait of what is of grain Batch.
-func (l *line) due(b *batch) *batch {
+func (l *line) due(b *batch) {
 	now := l.store.clock.Now()
 	if now.Before(l.retryAt) {
-		return b
+		return
 	}
 	if !l.retryAt.IsZero() {
 		l.retryAt = noTime
@@ -184,7 +215,6 @@ func (l *line) due(b *batch) *batch {
 	if at := l.commitDeadline(); !at.IsZero() && !now.Before(at) {
 		b.record.txns = append(b.record.txns, txnRecord{flags: endsCommit | takesBatched})
 	}
-	return b
 }
 
 // revoke ends a lease and deletes its keys, in one revision. A lease without
@@ -203,9 +233,6 @@ func (l *line) revoke(b *batch, id LeaseID) {
 
 // seal appends a batch and passes it on.
 func (l *line) seal(b *batch) {
-	if len(b.tasks) == 0 && len(b.record.txns) == 0 {
-		return
-	}
 	to := l.before()
 	err := l.append(b)
 	switch {
@@ -229,6 +256,10 @@ func (l *line) pass(b *batch) {
 	if len(b.record.txns) > 0 {
 		b.view.index = l.state.copy()
 		l.sealed = b.view
+	}
+	if l.passed.Add(1) == 1 && len(b.tasks) == 1 && l.inbox.empty() {
+		l.store.settle([]*batch{b}) // nobody else is there to be held up: it saves a change of goroutines
+		return
 	}
 	l.written <- b
 }

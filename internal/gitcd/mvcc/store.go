@@ -150,6 +150,7 @@ func (s *Store) start(r *recovery) {
 	}
 	s.line = &line{store: s, state: r.state, sealed: v, written: written, seq: r.seq}
 	s.line.inbox.wake = make(chan struct{}, 1)
+	s.line.pending, s.line.settled = &batch{}, make(chan struct{}, 1)
 	if s.o.ReadOnly {
 		s.line.inbox.shut(ErrReadOnly)
 		return

@@ -25,15 +25,25 @@ func (s *Store) syncer(written <-chan *batch) {
 				more = false
 			}
 		}
-		err := s.sync(group)
-		for _, b := range group {
-			if err != nil {
-				b.fail(err)
-				continue
-			}
+		s.settle(group)
+		select {
+		case s.line.settled <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// settle makes batches durable and publishes them, or fails them.
+func (s *Store) settle(group []*batch) {
+	err := s.sync(group)
+	for _, b := range group {
+		if err != nil {
+			b.fail(err)
+		} else {
 			s.publish(b)
 		}
 	}
+	s.line.passed.Add(-int32(len(group))) //nolint:gosec // at most inFlight
 }
 
 func (b *batch) fail(err error) {
