@@ -18,6 +18,8 @@ import (
 // diskTimes are the milliseconds of a write and its fdatasync, a sample for each round.
 type diskTimes struct {
 	Shapes []*diskShape `json:"shapes"`
+	// Others is the bytes a second that reach the disk while nothing is measured.
+	Others []float64 `json:"others"`
 }
 
 // diskShape is a way to write.
@@ -44,6 +46,14 @@ func (d *diskTimes) over4k() float64 { return middle(d.Shapes[2].P50) }
 
 // disks measures the disk itself, so that the distance from it can be told.
 func (b *bench) disks(ctx context.Context, _ int) error {
+	if err := syncFS(b.dir); err != nil {
+		return err
+	}
+	d := diskOf(b.dir)
+	before, _ := d.counters()
+	time.Sleep(idleLook)
+	after, _ := d.counters()
+	b.disk.Others = append(b.disk.Others, float64(after-before)/idleLook.Seconds())
 	for _, s := range b.disk.Shapes {
 		if err := s.measure(ctx, b.dir, b.scale.length/3); err != nil {
 			return err
@@ -53,6 +63,9 @@ func (b *bench) disks(ctx context.Context, _ int) error {
 	}
 	return nil
 }
+
+// idleLook is how long the disk is watched while nothing is measured.
+const idleLook = time.Second
 
 // zeroed is how much of a file is written before it is written over.
 const zeroed = 64 << 20
@@ -105,6 +118,9 @@ func (d *diskTimes) markdown() string {
 		if len(s.P50) > 0 {
 			fmt.Fprintf(&out, "| %s | %.3f ms | %.3f ms |\n", s.Name, middle(s.P50), middle(s.P99))
 		}
+	}
+	if len(d.Others) > 0 {
+		fmt.Fprintf(&out, "\nWhile nothing was measured, others wrote %.0f KB a second to this disk.\n", middle(d.Others)/1e3)
 	}
 	return out.String()
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -86,15 +87,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 		defer func() { _ = os.RemoveAll(b.dir) }()
 	}
 	env := environment(ctx, b, f)
-	if err := b.run(ctx, chosen); err != nil {
-		return exitFailed, err
+	runErr := b.run(ctx, chosen)
+	if runErr != nil {
+		env = append(env, "**not whole**: "+runErr.Error())
 	}
-	report, err := b.publish(ctx, env, f)
+	report, err := b.publish(context.WithoutCancel(ctx), env, f)
 	if err != nil {
-		return exitFailed, err
+		return exitFailed, errors.Join(runErr, err)
 	}
 	if _, err := io.WriteString(stdout, report); err != nil {
 		return exitFailed, fmt.Errorf("print the table: %w", err)
+	}
+	if runErr != nil {
+		return exitFailed, runErr
 	}
 	if f.strict && missed(b.table.judge()) > 0 {
 		return exitMissed, nil
@@ -191,7 +196,7 @@ func environment(ctx context.Context, b *bench, f flags) []string {
 	d := diskOf(b.dir)
 	return []string{
 		"measured: gitcd at " + commit + ", " + output(filepath.Join(b.bin, "etcd"), "--version") + ", kine " + strings.TrimSpace(strings.TrimPrefix(output("sh", "-c", filepath.Join(b.bin, "kine")+" --version"), "kine")) + " on SQLite with synchronous=FULL",
-		"machine: " + cpuModel() + ", " + output("uname", "-sr") + ", " + output("findmnt", "-n", "-o", "FSTYPE", "-T", b.dir) + " on " + d.name,
+		"machine: " + cpuModel() + ", " + output("uname", "-sr") + ", " + output("findmnt", "-n", "-o", "FSTYPE", "-T", b.dir) + " on " + d.name + "; " + d.String(),
 		fmt.Sprintf("run: %s, %s, %d rounds of %s, values %s, 1-minute load at the start %s", time.Now().UTC().Format(time.RFC3339), mode, b.scale.rounds, b.scale.length, f.values, strings.Fields(string(uptime))[0]),
 	}
 }

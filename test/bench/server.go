@@ -204,7 +204,13 @@ func (s *server) usage() (usage, error) {
 	if u.written, err = procField(s.pid, "io", "wchar:"); err != nil {
 		return u, err
 	}
-	u.disk, u.flushes = s.disk.counters()
+	if s.disk.stat != "" {
+		u.disk, u.flushes = s.disk.counters()
+		return u, nil
+	}
+	if u.disk, err = procField(s.pid, "io", "write_bytes:"); err != nil {
+		return u, err
+	}
 	return u, nil
 }
 
@@ -234,6 +240,9 @@ func (s *server) settle(ctx context.Context) (usage, error) {
 		case <-ctx.Done():
 		case <-time.After(quietLook):
 		}
+	}
+	if s.cmd == nil {
+		return s.usage()
 	}
 	if err := syncFS(s.dir); err != nil {
 		return usage{}, err

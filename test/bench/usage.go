@@ -80,6 +80,14 @@ type disk struct {
 
 const sector = 512
 
+// String says where the number of bytes comes from.
+func (d disk) String() string {
+	if d.stat == "" {
+		return "bytes to disk: by /proc/PID/io, since the device below is not known"
+	}
+	return "bytes to disk: by the device " + d.name + ", everybody's"
+}
+
 func diskOf(dir string) disk {
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
