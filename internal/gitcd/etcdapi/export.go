@@ -74,6 +74,9 @@ func (s *Server) stateOf(p *mvcc.Past) *snapshot.State {
 
 // HashKV hashes the changes up to a revision as etcd does: equal stores have equal hashes.
 func (s *maintenanceServer) HashKV(ctx context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
+	if k, ok := s.hashes.of(r.Revision); ok && r.Revision == s.store.CompactRevision() {
+		return s.hashResponse(s.store.Revision(), k), nil
+	}
 	p, err := s.store.PastForHash(ctx, r.Revision)
 	if err != nil {
 		return nil, speak(err)
@@ -86,11 +89,17 @@ func (s *maintenanceServer) HashKV(ctx context.Context, r *pb.HashKVRequest) (*p
 	if err != nil {
 		return nil, speak(err)
 	}
-	out := &pb.HashKVResponse{Header: s.header(p.Current), Hash: h.Sum(), HashRevision: p.Revision, CompactRevision: p.Compacted}
-	if p.Compacted == 0 {
+	k := kvHash{revision: p.Revision, compacted: p.Compacted, sum: h.Sum()}
+	s.hashes.add(k)
+	return s.hashResponse(p.Current, k), nil
+}
+
+func (s *Server) hashResponse(revision int64, k kvHash) *pb.HashKVResponse {
+	out := &pb.HashKVResponse{Header: s.header(revision), Hash: k.sum, HashRevision: k.revision, CompactRevision: k.compacted}
+	if k.compacted == 0 {
 		out.CompactRevision = -1 // so etcd says that there was no compaction
 	}
-	return out, nil
+	return out
 }
 
 // Hash hashes all that a snapshot has.
@@ -121,7 +130,7 @@ func (s *maintenanceServer) Snapshot(_ *pb.SnapshotRequest, stream pb.Maintenanc
 		return speak(err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	out := &snapshotSender{stream: stream, header: s.header(p.Current)}
+	out := &snapshotSender{stream: stream}
 	if err := f.Stream(func(size int64) { out.left = size }, out); err != nil {
 		return speak(err)
 	}
@@ -132,7 +141,6 @@ func (s *maintenanceServer) Snapshot(_ *pb.SnapshotRequest, stream pb.Maintenanc
 // sent, by itself.
 type snapshotSender struct {
 	stream pb.Maintenance_SnapshotServer
-	header *pb.ResponseHeader
 	left   int64
 }
 
@@ -145,7 +153,7 @@ func (w *snapshotSender) Write(b []byte) (int, error) {
 		sent += len(blob)
 		w.left -= int64(len(blob))
 		err := w.stream.Send(&pb.SnapshotResponse{
-			Header: w.header, RemainingBytes: uint64(max(w.left, 0)), Blob: blob, Version: storageVersion, //nolint:gosec // not negative
+			RemainingBytes: uint64(max(w.left, 0)), Blob: blob, Version: storageVersion, //nolint:gosec // not negative
 		})
 		if err != nil {
 			return sent, err

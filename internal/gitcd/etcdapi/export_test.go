@@ -203,8 +203,7 @@ func hashOf(t *testing.T, c *clientv3.Client, rev int64) string {
 	return fmt.Sprintf("%08x of %d..%d at %d", r.Hash, r.CompactRevision, r.HashRevision, r.Header.Revision)
 }
 
-// sameHashes compares hashes at a few revisions, those around the compaction among them. At just the compacted one
-// etcd remembers what it had hashed before.
+// sameHashes compares hashes at a few revisions, those around the compaction among them.
 func (w *traffic) sameHashes(compacted int64) {
 	w.t.Helper()
 	revs := []int64{0, w.rev, w.rev + 1, compacted - 1, compacted + 1, compacted + 2}
@@ -238,11 +237,22 @@ func TestSameHash(t *testing.T) {
 		}
 		w.sameHashes(compacted)
 		compacted = w.rev - w.random.Int64N(30)
+		before := hashOf(t, c, compacted) // to be remembered, as etcd does by itself
+		for _, c := range w.clients {
+			if have := hashOf(t, c, compacted); have != before {
+				t.Errorf("hash at %d before its compaction: %s, gitcd's %s", compacted, have, before)
+			}
+		}
 		w.each(func(c *clientv3.Client) (int64, error) {
 			_, err := c.Compact(t.Context(), compacted, clientv3.WithCompactPhysical())
 			return w.rev, err
 		})
 		w.sameHashes(compacted)
+		for _, c := range w.clients {
+			if have := hashOf(t, c, compacted); have != before {
+				t.Errorf("hash at %d after its compaction: %s, was %s", compacted, have, before)
+			}
+		}
 	}
 	w.each(func(c *clientv3.Client) (int64, error) { // nothing is left: etcd hashes what was there at the compaction
 		r, err := c.Delete(t.Context(), "", clientv3.WithFromKey())

@@ -109,6 +109,8 @@ func idOf(name string) uint64 {
 type Server struct {
 	store *mvcc.Store
 	o     Options
+
+	hashes hashes
 }
 
 // NewServer returns the API of a store.

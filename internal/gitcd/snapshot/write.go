@@ -117,10 +117,10 @@ func (f *File) Close() error {
 }
 
 // Stream writes the database, and behind it the sum by which etcd's tools know
-// that it is whole. Before anything is written, begin is told how much will be.
+// that it is whole. Before anything is written, begin is told how large the database is.
 func (f *File) Stream(begin func(size int64), w io.Writer) error {
 	return f.db.View(func(tx *bolt.Tx) error {
-		begin(tx.Size() + sha256.Size)
+		begin(tx.Size())
 		sum := sha256.New()
 		if _, err := tx.WriteTo(io.MultiWriter(w, sum)); err != nil {
 			return fmt.Errorf("stream snapshot: %w", err)
