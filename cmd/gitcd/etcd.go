@@ -14,17 +14,22 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/branch"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/etcdapi"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/snapshot"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
 )
 
 // etcdName is the name under which gitcd takes etcd's command line.
 const etcdName = "etcd"
+
+// smallest is what an etcd without keys takes: etcdctl divides by it.
+const smallest = 20 << 10
 
 // repositoryDir is where, in etcd's data directory, the repository is.
 const repositoryDir = "repository.git"
@@ -101,15 +106,19 @@ func serveEtcd(ctx context.Context, o *etcdOptions, log *slog.Logger) error {
 
 func serveEtcdOn(ctx context.Context, o *etcdOptions, log *slog.Logger, endpoints []etcdapi.Endpoint) error {
 	dir := filepath.Join(o.dataDir, repositoryDir)
-	if err := o.checkDataDir(dir); err != nil {
+	if err := o.adopt(ctx, log, dir); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	b, err := branch.Open(ctx, vfs.OS{}, dir, journal.Options{NoSync: o.unsafeNoFsync}, mvcc.Options{
+	compact, err := mvcc.ParseAutoCompact(o.compactionMode, o.compactionRetain)
+	if err != nil {
+		return &usageError{err}
+	}
+	b, err := branch.Open(ctx, vfs.OS{}, dir, journal.Options{NoSync: o.unsafeNoFsync, RepackInterval: repackInterval}, mvcc.Options{
 		Author: mvcc.Identity{Name: o.name, Email: o.name + "@gitcd.invalid"}, MinLeaseTTL: o.minLeaseTTL(),
-		Quota: o.quota, Size: func() int64 { return 0 },
+		Quota: o.quota, AutoCompact: compact,
 	})
 	if err != nil {
 		return err
@@ -122,11 +131,16 @@ func serveEtcdOn(ctx context.Context, o *etcdOptions, log *slog.Logger, endpoint
 
 func (o *etcdOptions) serveStore(ctx context.Context, log *slog.Logger, b *branch.Branch, endpoints []etcdapi.Endpoint) error {
 	options := o.serverOptions()
-	options.DBSize = func() int64 { return bytesBelow(filepath.Join(o.dataDir, repositoryDir)) }
+	spool, err := snapshot.OpenSpool(filepath.Join(o.dataDir, "snapshots"))
+	if err != nil {
+		return err
+	}
+	options.Upkeep = etcdapi.Upkeep{Spool: spool, Quota: o.quota, InUse: b.Store.HeldBytes, Repack: b.Repack}
+	options.DBSize = func() int64 { return max(b.Store.HeldBytes(), smallest) } // what the quota is about
 	server := etcdapi.NewServer(b.Store, options)
 	front, err := etcdapi.NewFront(server, etcdapi.FrontOptions{
 		Log: log, MaxStreams: o.maxStreams(), Extensive: o.metrics == "extensive", Profiling: o.pprof,
-		NoGateway: !o.gateway, Hosts: o.hosts, AnyOrigin: o.cors != "", Collectors: openFiles(),
+		NoGateway: !o.gateway, Hosts: o.hosts, AnyOrigin: o.cors != "", Collectors: append(openFiles(), repositorySize(filepath.Join(o.dataDir, repositoryDir))),
 	})
 	if err != nil {
 		return err
@@ -140,15 +154,10 @@ func (o *etcdOptions) serveStore(ctx context.Context, log *slog.Logger, b *branc
 	return err
 }
 
-// checkDataDir refuses to begin anew beside a real etcd's data.
-func (o *etcdOptions) checkDataDir(dir string) error {
-	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(o.dataDir, "member")); err == nil {
-		return fmt.Errorf("%s holds the data of another etcd, which gitcd would leave unread: take a snapshot of it (etcdctl snapshot save), restore that (gitcd restore), or choose another --data-dir", o.dataDir)
-	}
-	return nil
+// repositorySize is what the history takes, beside what clients can still read of it.
+func repositorySize(dir string) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gitcd_repository_bytes", Help: "Bytes that the repository takes on disk, about."},
+		func() float64 { return float64(bytesBelow(dir)) })
 }
 
 // bytesBelow returns how many bytes the files below a directory have, about.

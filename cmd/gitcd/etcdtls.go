@@ -91,6 +91,9 @@ func (o *etcdOptions) tlsBase() (*tls.Config, error) {
 	}
 	for _, name := range split(o.ciphers) {
 		id, ok := known[name]
+		if !ok { // the name before RFC 7905 was one
+			id, ok = known[name+"_SHA256"]
+		}
 		if !ok {
 			return nil, fmt.Errorf("--cipher-suites: unexpected TLS cipher suite %q", name)
 		}
