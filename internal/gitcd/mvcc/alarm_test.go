@@ -6,6 +6,8 @@ package mvcc_test
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
 )
 
@@ -165,5 +168,45 @@ func (r *rig) full(t *rapid.T) {
 	}
 	if err := r.store.SetAlarm(r.ctx, mvcc.AlarmNoSpace, false); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// rotten is a log that changes what it is given back.
+type rotten struct {
+	mvcc.Log
+	on atomic.Bool
+}
+
+func (r *rotten) Get(id gitobj.ID) (gitobj.Kind, []byte, error) {
+	kind, data, err := r.Log.Get(id)
+	if err == nil && kind == gitobj.KindBlob && r.on.Load() {
+		data = append([]byte("x"), data...)
+	}
+	return kind, data, err
+}
+
+// TestInspect finds rot in the background, and stops changes, not reads.
+func TestInspect(t *testing.T) {
+	log := &rotten{Log: &mvcc.MemLog{}}
+	clk := testclock.NewFakeClock(time.Unix(1_700_000_000, 0))
+	s := open(t, log, mvcc.Options{Clock: clk, InspectInterval: time.Hour, ValueBudget: 1})
+	do(t, s, put("/a", "1"), put("/a", "2"))
+	if err := s.Inspect(t.Context()); err != nil {
+		t.Errorf("inspect a sound store: %v", err)
+	}
+	log.on.Store(true)
+	until(t, "inspection", func() bool {
+		clk.Step(10 * time.Minute)
+		return len(s.Alarms()) > 0
+	})
+	wantAlarms(t, s, mvcc.AlarmCorrupt)
+	if _, err := s.Txn(t.Context(), put("/b", "1")); !errors.Is(err, mvcc.ErrCorrupt) {
+		t.Errorf("put: %v", err)
+	}
+	if err := s.Inspect(t.Context()); !errors.Is(err, mvcc.ErrCorrupt) || !strings.Contains(err.Error(), `"/a"`) {
+		t.Errorf("inspect: %v", err)
+	}
+	if _, err := s.Range(t.Context(), mvcc.RangeRequest{Key: "/a", KeysOnly: true}); err != nil {
+		t.Errorf("read: %v", err)
 	}
 }

@@ -82,6 +82,11 @@ func (s *Store) keepUp() {
 	if s.log != nil {
 		s.running.Go(func() { s.every(leaseRecordInterval, s.recordLeases) })
 	}
+	if s.log != nil && s.o.InspectInterval > 0 {
+		s.running.Go(func() {
+			s.every(s.o.InspectInterval, func(ctx context.Context) { _ = s.Inspect(ctx) }) // the alarm says it
+		})
+	}
 	switch a := s.o.AutoCompact; {
 	case a.Mode == CompactPeriodic && a.Retention > 0:
 		s.running.Go(s.compactPeriodically)

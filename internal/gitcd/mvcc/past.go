@@ -129,27 +129,13 @@ func (p *Past) Each(ctx context.Context, yield func(Change) error) error {
 		}
 		return yield(c)
 	}
-	for i, f := range p.kept {
-		if i%1024 == 0 && ctx.Err() != nil {
+	n := 0
+	return p.versions(func(key string, v *version) error {
+		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := give(f.key, f.ver); err != nil {
-			return err
-		}
-	}
-	for n := p.events.from(p.from); n < p.events.next; n++ {
-		ev := p.events.at(n)
-		if ev.after.mod > p.Revision {
-			break
-		}
-		if n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := give(ev.key, ev.after); err != nil {
-			return err
-		}
-	}
-	return nil
+		return give(key, v)
+	})
 }
 
 // peek returns the value of a version without keeping it.

@@ -44,6 +44,8 @@ type Options struct {
 	Size func() int64
 	// AutoCompact says what is compacted without being asked for. Default: nothing.
 	AutoCompact AutoCompact
+	// InspectInterval is how often all values are read and compared with their hashes. Default 24 h; negative: never.
+	InspectInterval time.Duration
 	// ReadOnly opens the store as it is, for reading: nothing is written, and every change is refused.
 	ReadOnly bool
 	// Clock is the time. Default the machine's.
@@ -77,6 +79,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CheckpointBytes == 0 {
 		o.CheckpointBytes = 16 << 20
+	}
+	if o.InspectInterval == 0 {
+		o.InspectInterval = inspectInterval
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
