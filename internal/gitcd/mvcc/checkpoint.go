@@ -25,7 +25,7 @@ const (
 //
 //	payload = format 4 rev compacted number time session
 //	          leases (id ttl)...  place head  dirty (key verb grain blob)...
-//	          keys (op)...  events (op)...  alarms  remaining (id ttl)...
+//	          keys (op)...  events (op)...  alarms  remaining (id ttl)...  [keys]
 type payload struct {
 	view    view
 	window  window
@@ -38,6 +38,7 @@ type payload struct {
 	head  gitobj.ID
 	dirty []dirtyEntry
 	full  bool
+	keys  string
 }
 
 type dirtyEntry struct {
@@ -118,12 +119,18 @@ func (p *payload) encodeMore(e *encoder) {
 		e.int(int64(l.ID))
 		e.int(l.recorded)
 	}
+	if p.keys != "" {
+		e.string(p.keys)
+	}
 }
 
 func (r *recovery) more(d *decoder) {
 	r.state.alarms = alarmSet(d.byte())
 	for range d.length() {
 		r.state.leases.remain(LeaseID(d.int()), d.int())
+	}
+	if len(d.b) > 0 {
+		r.keys = d.string()
 	}
 }
 
@@ -255,6 +262,7 @@ type checkpointTask struct {
 
 func (t *checkpointTask) perform(l *line, b *batch) {
 	t.p = payload{
+		keys: l.store.keysText(),
 		view: l.state.view, leases: l.state.leases.list(), number: l.state.number, time: l.state.time, session: l.state.session,
 	}
 	t.p.view.index = l.state.copy()

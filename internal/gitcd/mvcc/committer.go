@@ -48,10 +48,10 @@ type committer struct {
 	editor  *treeedit.Editor
 	head    gitobj.ID
 	tree    gitobj.ID
-	second  int64 // of the last commit: time never goes back in a history
-	at      place // of the last transaction followed
-	dirty   map[string]dirtyKey
-	full    bool // whether dirty has something of grain Full
+	second  int64               // of the last commit: time never goes back in a history
+	at      place               // of the last transaction followed
+	dirty   map[string]dirtyKey // by the key in the tree
+	full    bool                // whether dirty has something of grain Full
 
 	frame   Frame // not appended yet
 	size    int
@@ -256,22 +256,31 @@ func (c *committer) txn(t *txnRecord, now int64, at place) error {
 
 // note adds a change to those to be committed.
 func (c *committer) note(o *op) {
-	if o.grain == layout.Local || (o.kind != opPut && o.kind != opDelete) {
+	key, gone := o.key, o.kind == opDelete || o.kind == opTreeDelete
+	switch o.kind {
+	case opPut, opDelete:
+		at, ok := c.store.treeKey(o.key)
+		if !ok || o.grain == layout.Local {
+			return
+		}
+		key = at
+	case opTreePut, opTreeDelete:
+	default:
 		return
 	}
 	c.full = c.full || o.grain == layout.Full
-	was, seen := c.dirty[o.key]
+	was, seen := c.dirty[key]
 	now := dirtyKey{verb: updated, blob: o.blob}
 	switch {
-	case o.kind == opDelete && seen && was.verb == created:
-		delete(c.dirty, o.key) // came and went
+	case gone && seen && was.verb == created:
+		delete(c.dirty, key) // came and went
 		return
-	case o.kind == opDelete:
+	case gone:
 		now = dirtyKey{verb: deleted}
 	case seen && was.verb == created, !seen && o.ver == 1:
 		now.verb = created
 	}
-	c.dirty[o.key] = now
+	c.dirty[key] = now
 }
 
 // commit makes a commit of what is noted, if there is anything.
@@ -285,7 +294,7 @@ func (c *committer) commit(now int64, at place) error {
 	if err != nil {
 		return err
 	}
-	c.add(tree, []gitobj.ID{c.head}, subject(c.dirty), now, at)
+	c.add(tree, []gitobj.ID{c.head}, subject(c.named()), now, at)
 	clear(c.dirty)
 	c.full = false
 	return nil

@@ -43,10 +43,15 @@ type MergeView struct {
 	Head     gitobj.ID
 	Revision int64
 	index    index
+	store    *Store
 }
 
-// ModRevision returns the revision that last set a key, 0 if it does not exist.
-func (v MergeView) ModRevision(key string) int64 {
+// ModRevision returns the revision that last set a key of the tree, 0 if it does not exist or is not served.
+func (v MergeView) ModRevision(tree string) int64 {
+	key, ok := v.store.keyOf(tree)
+	if !ok {
+		return 0
+	}
 	if ver := v.index.get(key); ver != nil {
 		return ver.mod
 	}
@@ -89,7 +94,7 @@ func (t *flushTask) perform(l *line, b *batch) {
 			if err := c.write(true); err != nil {
 				return err
 			}
-			t.view = MergeView{Head: c.head, Revision: at.rev, index: at.index}
+			t.view = MergeView{Head: c.head, Revision: at.rev, index: at.index, store: l.store}
 			t.reached <- nil
 			return nil
 		},

@@ -17,12 +17,15 @@ var errNoHistory = errors.New("the store is in memory alone: it has no commits t
 
 // KeyChange is what a merge does to one key.
 type KeyChange struct {
+	// Key is the one in the tree.
 	Key string
 	// Expect is the mod revision of the key that the merge was computed with, 0 if it did not exist.
 	Expect int64
 	Value  []byte
 	Delete bool
 
+	own     string // the key as clients know it, if it is served
+	served  bool
 	blob    gitobj.ID
 	content []byte
 }
@@ -34,6 +37,10 @@ type Merge struct {
 	Changes      []KeyChange
 	// Message is the commit's; the first line is its subject.
 	Message string
+	// Whole takes theirs' tree as it is, with what is no key's: the head is Base, and Changes are all from there to
+	// theirs. Seen is the revision of the view that it was computed with; if there is a later one, nothing is done.
+	Whole bool
+	Seen  int64
 }
 
 // MergeResult says what a merge came to.
@@ -47,7 +54,8 @@ type MergeResult struct {
 // Merge applies a merge: one commit with two parents, and one revision for
 // each key that changes. If a key's revision is not the one expected, nothing is
 // done, and the StaleError says which keys to merge again. Changes of keys of
-// grain Local are left out: they are nobody else's business.
+// grain Local are left out: they are nobody else's business. Changes of keys that
+// are not served here go into the tree alone.
 //
 // If the result is theirs' tree and the head was the base, the head moves to
 // theirs without a commit.
@@ -58,8 +66,13 @@ func (s *Store) Merge(ctx context.Context, m Merge) (MergeResult, error) {
 	if _, err := s.committer.commitOf(m.Theirs); err != nil {
 		return MergeResult{}, fmt.Errorf("merge %s: %w; fetch it first", m.Theirs, err)
 	}
-	m.Changes = slices.DeleteFunc(slices.Clone(m.Changes), func(k KeyChange) bool {
-		return s.o.Grains.Of(k.Key) == layout.Local
+	m.Changes = slices.Clone(m.Changes)
+	for i := range m.Changes {
+		k := &m.Changes[i]
+		k.own, k.served = s.keyOf(k.Key)
+	}
+	m.Changes = slices.DeleteFunc(m.Changes, func(k KeyChange) bool {
+		return k.served && s.o.Grains.Of(k.own) == layout.Local
 	})
 	for i := range m.Changes {
 		if k := &m.Changes[i]; !k.Delete {
@@ -74,7 +87,7 @@ func (s *Store) Merge(ctx context.Context, m Merge) (MergeResult, error) {
 	if t.refused != nil {
 		return MergeResult{}, fmt.Errorf("merge %s: %w", m.Theirs, t.refused)
 	}
-	if len(t.stale) > 0 {
+	if len(t.stale) > 0 || t.moved {
 		return MergeResult{}, &StaleError{Keys: t.stale}
 	}
 	select {
@@ -90,6 +103,7 @@ type mergeTask struct {
 	merge   Merge
 	refused error
 	stale   []string
+	moved   bool // something was written since the merge was computed
 	result  MergeResult
 	reached chan error
 }
@@ -109,30 +123,56 @@ func (t *mergeTask) perform(l *line, b *batch) {
 		return
 	}
 	for _, k := range t.merge.Changes {
-		if modOf(l.state.get(k.Key)) != k.Expect {
-			t.stale = append(t.stale, k.Key)
+		if k.served && modOf(l.state.get(k.own)) != k.Expect {
+			t.stale = append(t.stale, k.own)
 		}
 	}
-	if len(t.stale) > 0 {
+	t.moved = t.merge.Whole && l.state.rev != t.merge.Seen
+	if len(t.stale) > 0 || t.moved {
 		return
 	}
 	c := l.begin(b)
 	c.rec.flags |= isMerge | endsCommit
 	c.rec.theirs, c.rec.base, c.rec.message = t.merge.Theirs, t.merge.Base, t.merge.Message
-	for _, k := range t.merge.Changes {
-		was := l.state.get(k.Key)
-		c.rev = l.state.rev + 1
-		switch {
-		case k.Delete && was != nil:
-			c.remove(k.Key)
-		case !k.Delete && (was == nil || was.blob != k.blob):
-			c.put(k.Key, k.Value, k.blob, k.content, 0)
-		}
+	if t.merge.Whole {
+		c.rec.flags |= takesTheirs
+	}
+	for i := range t.merge.Changes {
+		c.mergeKey(&t.merge.Changes[i], t.merge.Whole)
 	}
 	c.end()
 	t.result.Revision = l.state.rev
 	b.full = true
 	b.tokens = append(b.tokens, token{reach: t.reach, fail: func(err error) { t.reached <- err }})
+}
+
+// mergeKey applies one change of a merge, which gets a revision of its own.
+func (c *change) mergeKey(k *KeyChange, whole bool) {
+	if !k.served {
+		if !whole {
+			c.mergeTree(k)
+		}
+		return
+	}
+	was := c.l.state.get(k.own)
+	c.rev = c.l.state.rev + 1
+	switch {
+	case k.Delete && was != nil:
+		c.remove(k.own)
+	case !k.Delete && (was == nil || was.blob != k.blob):
+		c.put(k.own, k.Value, k.blob, k.content, 0)
+	}
+}
+
+// mergeTree applies a change of a key that the tree has and the store does not serve.
+func (c *change) mergeTree(k *KeyChange) {
+	o := op{kind: opTreeDelete, key: k.Key}
+	if !k.Delete {
+		o.kind, o.blob = opTreePut, k.blob
+		c.b.objects = append(c.b.objects, Object{Kind: gitobj.KindBlob, ID: k.blob, Data: k.content})
+	}
+	c.rec.ops = append(c.rec.ops, o)
+	c.b.bytes += len(k.Key) + len(k.content) + 64
 }
 
 func (t *mergeTask) reach(c *committer, _ *batch) error {
@@ -157,6 +197,11 @@ func (c *committer) merge(t *txnRecord, now int64, at place) error {
 	if err != nil {
 		return err
 	}
+	if t.flags&takesTheirs != 0 && (c.head == t.base || c.head.IsZero()) {
+		c.editor.Reset(theirs.Tree)
+		c.forward(t.theirs, theirs, at)
+		return nil
+	}
 	for i := range t.ops {
 		c.note(&t.ops[i])
 	}
@@ -167,11 +212,16 @@ func (c *committer) merge(t *txnRecord, now int64, at place) error {
 	clear(c.dirty)
 	c.full = false
 	if tree == theirs.Tree && (c.head == t.base || c.head.IsZero()) {
-		c.head, c.tree = t.theirs, tree
-		c.second = max(c.second, theirs.Committer.When.Unix())
-		c.move(at)
+		c.forward(t.theirs, theirs, at)
 		return nil
 	}
 	c.add(tree, []gitobj.ID{c.head, t.theirs}, t.message, now, at)
 	return nil
+}
+
+// forward moves the head to theirs, whose tree the editor has.
+func (c *committer) forward(id gitobj.ID, theirs gitobj.Commit, at place) {
+	c.head, c.tree = id, theirs.Tree
+	c.second = max(c.second, theirs.Committer.When.Unix())
+	c.move(at)
 }

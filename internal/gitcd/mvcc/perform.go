@@ -36,6 +36,9 @@ func (s *Store) do(ctx context.Context, t task, w waiter) error {
 
 // Txn does a transaction. One that cannot change anything reads the current snapshot.
 func (s *Store) Txn(ctx context.Context, t Txn) (TxnResult, error) {
+	if err := s.admitKeys(&t); err != nil {
+		return TxnResult{}, err
+	}
 	t.prepare(s.log != nil)
 	if t.readonly() {
 		return s.readTxn(ctx, &t)

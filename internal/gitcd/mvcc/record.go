@@ -19,6 +19,7 @@ import (
 //	op      = kind grain key ...                    see encoder.op
 //	commit  = number txn head                       how far the committer is
 //	session = number time take epoch name mail holder
+//	keys    = text                                  where keys lie, if not where they say
 //
 // Numbers are varints, revisions are differences from the one before.
 const (
@@ -27,6 +28,7 @@ const (
 	recordBatch   = 1
 	recordCommit  = 2
 	recordSession = 3
+	recordKeys    = 5
 )
 
 // opKind says what an op does.
@@ -49,6 +51,9 @@ const (
 	// they are. Others follow the one before.
 	opPutAt    opKind = 10
 	opDeleteAt opKind = 11
+	// opTreePut and opTreeDelete change what the tree has and the store does not serve. Their key is the one in the tree.
+	opTreePut    opKind = 12
+	opTreeDelete opKind = 13
 )
 
 // op is one change, as it is recorded.
@@ -80,6 +85,8 @@ const (
 	takesBatched
 	// isMerge says that the transaction is a merge.
 	isMerge
+	// takesTheirs says that the merge makes the branch's tree theirs, with what is no key's.
+	takesTheirs
 )
 
 // txnRecord is one transaction, as it is recorded.
@@ -190,6 +197,11 @@ func (e *encoder) op(o *op) {
 	case opDelete:
 		e.key(o.key)
 		e.mod(o.mod)
+	case opTreePut:
+		e.key(o.key)
+		e.id(o.blob)
+	case opTreeDelete:
+		e.key(o.key)
 	case opGrant, opRemain:
 		e.int(int64(o.lease))
 		e.int(o.ttl)
@@ -239,6 +251,13 @@ func (c commitRecord) encode() []byte {
 func (e *encoder) place(p place) {
 	e.uint(p.batch)
 	e.int(int64(p.txn))
+}
+
+// keysRecord says where keys lie from here on.
+func keysRecord(text string) []byte {
+	e := encoder{b: []byte{recordFormat, recordKeys}}
+	e.string(text)
+	return e.b
 }
 
 func (s session) encode() []byte {
@@ -370,6 +389,10 @@ func (d *decoder) op() (o op) {
 		o.ver, o.lease, o.blob, o.size = d.int(), LeaseID(d.int()), d.id(), d.int()
 	case opDelete:
 		o.key, o.mod = d.key(), d.mod()
+	case opTreePut:
+		o.key, o.blob = d.key(), d.id()
+	case opTreeDelete:
+		o.key = d.key()
 	case opGrant, opRemain:
 		o.lease, o.ttl = LeaseID(d.int()), d.int()
 	case opRevoke:

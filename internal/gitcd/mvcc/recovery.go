@@ -6,13 +6,9 @@ package mvcc
 import (
 	"context"
 	"fmt"
-	"math"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
-	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
 )
 
 // recovery brings back a store from its log.
@@ -29,6 +25,7 @@ type recovery struct {
 	seq         uint64   // of the last record read or written
 	saved       uint64   // up to which record the checkpoint goes
 	bytes       int      // of records read
+	keys        string   // where keys lie, as recorded
 }
 
 func (r *recovery) run(ctx context.Context) error {
@@ -38,18 +35,27 @@ func (r *recovery) run(ctx context.Context) error {
 	}
 	head, _ := r.store.log.Ref(r.store.o.Branch)
 	switch {
+	case r.state.number > 0 && r.keys != r.store.keysText():
+		if err := r.adopt(ctx, head, r.state.rev); err != nil {
+			return err
+		}
+	case r.state.number == 0 && r.store.o.Start.Revision > 1:
+		if err := r.adopt(ctx, head, 0); err != nil {
+			return err
+		}
 	case head == r.head:
 	case r.continues(head):
 		if err := r.step(ctx, head); err != nil {
 			return err
 		}
 	case r.state.number == 0, !head.IsZero() && r.store.o.Epoch > r.state.session.epoch:
-		if err := r.adopt(ctx, head); err != nil {
+		if err := r.adopt(ctx, head, 0); err != nil {
 			return err
 		}
 	default:
-		return fmt.Errorf("%s is at %s, but the op records end at %s: %w; let the exchange fence it and open it with a higher epoch",
-			r.store.o.Branch, head, r.head, ErrForeignHead)
+		if err := r.follow(ctx, head); err != nil {
+			return err
+		}
 	}
 	r.compact()
 	if err := r.committer.stand(r.head); err != nil {
@@ -95,6 +101,9 @@ func (r *recovery) record(record []byte) error {
 		if d.err == nil && !c.upTo.before(r.committed) {
 			r.commit(c)
 		}
+		return d.end()
+	case recordKeys:
+		r.keys = d.string()
 		return d.end()
 	case recordSession:
 		s := d.session()
@@ -213,61 +222,11 @@ func (r *recovery) step(ctx context.Context, head gitobj.ID) error {
 	return nil
 }
 
-// adopt starts a new line of revisions from the tree of a commit: what is
-// known of another writer's line is of no use to those who ask by revision.
-func (r *recovery) adopt(ctx context.Context, head gitobj.ID) error {
-	open := uncommitted{full: r.committer.full, batched: len(r.committer.dirty) > 0}
-	for _, b := range r.uncommitted {
-		for i := range b.record.txns {
-			open.follow(&b.record.txns[i])
-		}
-	}
-	if open.any() {
-		return fmt.Errorf("%s is at %s, but writes after %s are acknowledged and not committed: %w; flush them before the branch is moved",
-			r.store.o.Branch, head, r.head, ErrForeignHead)
-	}
-	fresh := state{view: view{index: newIndex(), rev: 1}, leases: r.state.leases, number: r.state.number, time: r.state.time}
-	for _, l := range fresh.leases.list() {
-		fresh.leases.revoke(l.ID)
-	}
-	r.state, r.window, r.uncommitted, r.head, r.entered = fresh, window{}, nil, head, session{}
-	r.committed = place{batch: fresh.number, txn: math.MaxInt32}
-	clear(r.committer.dirty)
-	commit, err := r.committer.commitOf(head)
-	if err != nil {
-		return err
-	}
-	type file struct {
-		key  string
-		blob gitobj.ID
-	}
-	var files []file
-	err = treeedit.Walk(ctx, r.store.log, commit.Tree, func(key string, blob gitobj.ID) error {
-		files = append(files, file{key: key, blob: blob})
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read the tree of %s: %w", head, err)
-	}
-	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.key, b.key) })
-	if len(files) > 0 || r.store.o.Epoch > 1 {
-		r.state.rev = max(r.state.rev, r.store.o.Epoch<<40)
-	}
-	for _, f := range files {
-		rev := r.state.rev + 1
-		r.state.apply(&op{kind: opPut, key: f.key, mod: rev, create: rev, ver: 1, blob: f.blob, size: -1})
-	}
-	if r.state.rev > 1 {
-		r.state.compacted = r.state.rev
-	}
-	return r.save(ctx)
-}
-
 // save checkpoints what was adopted: the records before it are another line's.
 func (r *recovery) save(ctx context.Context) error {
 	p := payload{
 		view: r.state.view, window: r.window, leases: r.state.leases.list(), number: r.state.number, time: r.state.time,
-		session: r.state.session, at: r.committed, head: r.head,
+		session: r.state.session, at: r.committed, head: r.head, keys: r.keys,
 	}
 	if err := r.store.log.Checkpoint(ctx, p.encode(), r.seq); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
@@ -278,6 +237,13 @@ func (r *recovery) save(ctx context.Context) error {
 
 // enter records who writes from now on, if that is somebody else than before.
 func (r *recovery) enter(ctx context.Context) error {
+	if text := r.store.keysText(); text != r.keys {
+		seq, err := r.store.log.Append(ctx, []Frame{{Record: keysRecord(text)}}, true)
+		if err != nil {
+			return fmt.Errorf("record where keys lie: %w", err)
+		}
+		r.seq, r.keys = seq, text
+	}
 	o := r.store.o
 	s := session{epoch: o.Epoch, name: o.Author.Name, email: o.Author.Email, holder: o.Holder}
 	if r.state.session.number > 0 && r.state.session.same(s) {

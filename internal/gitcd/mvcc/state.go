@@ -34,6 +34,8 @@ func (st *state) apply(o *op) (ev event, changed bool) {
 	case opCompact:
 		st.compacted = max(st.compacted, o.mod)
 		return event{}, false
+	case opTreePut, opTreeDelete:
+		return event{}, false
 	case opForward:
 		st.rev = max(st.rev, o.mod)
 		return event{}, false

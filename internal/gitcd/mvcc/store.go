@@ -30,6 +30,13 @@ type Options struct {
 	Holder string
 	// Grains say how much Git history keys get. Default layout.DefaultGrains.
 	Grains layout.Grains
+	// Keys say where keys lie in the tree. Nil: where they say. A store that is opened with others than before begins a
+	// new line of revisions above the old one.
+	Keys Keys
+	// Start says how a branch is begun that has commits, but no revisions yet.
+	Start Start
+	// Unserved is told the paths of what is in the branch's tree, and is no key's, when the tree is read as a whole.
+	Unserved func(path string)
 	// ValueBudget is how many bytes of values are kept in memory. Default 16 MiB.
 	ValueBudget int64
 	// BatchInterval is how long a change of grain Batch waits for company. Default 10 s.
@@ -50,6 +57,14 @@ type Options struct {
 	ReadOnly bool
 	// Clock is the time. Default the machine's.
 	Clock clock.Clock
+}
+
+// Start says how a branch is begun that has commits, but no revisions yet.
+type Start struct {
+	// Revision is the least that the first one will be.
+	Revision int64
+	// History is how many commits, from the head back along first parents, get revisions of their own: one for each key that they changed.
+	History int
 }
 
 // Identity is a person or component, as Git names them.

@@ -50,7 +50,7 @@ func (l *line) revert(b *batch, to undo) {
 				b.revoked = b.revoked[:last]
 			case opRemain:
 				l.state.leases.remain(o.lease, o.before)
-			case opCompact, opForward, opRaise, opSilence:
+			case opCompact, opForward, opRaise, opSilence, opTreePut, opTreeDelete:
 			}
 		}
 	}
