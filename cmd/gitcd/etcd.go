@@ -135,8 +135,8 @@ func (o *etcdOptions) serveStore(ctx context.Context, log *slog.Logger, b *branc
 	if err != nil {
 		return err
 	}
-	options.Upkeep = etcdapi.Upkeep{Spool: spool, Quota: o.quota, InUse: b.Store.HeldBytes, Repack: b.Repack}
-	options.DBSize = func() int64 { return max(b.Store.HeldBytes(), smallest) } // what the quota is about
+	size := func() int64 { return max(b.Store.HeldBytes(), smallest) } // what the quota is about
+	options.DBSize, options.Upkeep = size, etcdapi.Upkeep{Spool: spool, Quota: o.quota, InUse: size, Repack: b.Repack}
 	server := etcdapi.NewServer(b.Store, options)
 	front, err := etcdapi.NewFront(server, etcdapi.FrontOptions{
 		Log: log, MaxStreams: o.maxStreams(), Extensive: o.metrics == "extensive", Profiling: o.pprof,
