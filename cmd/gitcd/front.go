@@ -27,6 +27,8 @@ type frontOptions struct {
 	withheld func() bool
 	// member is how the etcd calls itself.
 	member gitcdv1.Member
+	// repack makes the repository smaller. Nil: there is none.
+	repack func(context.Context) error
 	// collectors are served at /metrics beside the store's.
 	collectors []prometheus.Collector
 }
@@ -47,7 +49,7 @@ func newFront(ctx context.Context, store *mvcc.Store, ls []gitcdv1.Listener, o f
 	}
 	server := etcdapi.NewServer(store, etcdapi.Options{
 		Name: o.member.Name, ClusterID: gitcdv1.ID(o.member.ClusterID), MemberID: gitcdv1.ID(o.member.MemberID),
-		ClientURLs: urls, Epoch: o.epoch, DBSize: o.size,
+		ClientURLs: urls, Epoch: o.epoch, DBSize: o.size, Upkeep: etcdapi.Upkeep{Repack: o.repack},
 	})
 	inner, err := etcdapi.NewFront(server, etcdapi.FrontOptions{Log: o.log, Refuse: o.withheld, Collectors: o.collectors, Hosts: localNames})
 	if err != nil {
@@ -80,7 +82,7 @@ func (f *front) stopNow() { f.StopNow() }
 
 // startServers opens all listeners, then serves them in the group.
 func (h *heaven) startServers(ctx context.Context, group *errgroup.Group) error {
-	main, err := newFront(ctx, h.branch.Store, h.config.Listeners, frontOptions{log: h.log, member: h.config.Member, epoch: h.epoch, size: h.size, withheld: h.withheld()})
+	main, err := newFront(ctx, h.branch.Store, h.config.Listeners, frontOptions{log: h.log, member: h.config.Member, epoch: h.epoch, size: h.size, withheld: h.withheld(), repack: h.branch.Repack})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -101,6 +102,11 @@ func (h *house) run(ctx context.Context) error {
 	for _, one := range h.heavens {
 		group.Go(func() error { return one.run(ctx) })
 	}
+	serving, stop := context.WithCancel(ctx)
+	var upkeep sync.WaitGroup
+	upkeep.Go(func() { keepHistory(serving, h.log, h.journal, h.stores.Each...) })
+	defer upkeep.Wait()
+	defer stop()
 	return group.Wait()
 }
 
@@ -124,7 +130,7 @@ func (h *house) statusHandler() http.Handler {
 			h.log.Debug("status was not read to its end", "err", err)
 		}
 	})
-	mux.Handle("GET /metrics", metricsHandler(h.heavens))
+	mux.Handle("GET /metrics", metricsHandler(h.journal, h.heavens))
 	addProfiles(mux)
 	return mux
 }

@@ -74,7 +74,7 @@ func serveHub(ctx context.Context, c *gitcdv1.Config) (err error) {
 		mux := http.NewServeMux()
 		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, j.Err()) })
 		mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, j.Err()) })
-		mux.Handle("GET /metrics", metricsHandler(nil))
+		mux.Handle("GET /metrics", metricsHandler(j, nil))
 		group.Go(func() error { return serveHTTP(ctx, sl, mux, time.Second) })
 	}
 	logger.Info("ready to receive branches", "listen", c.Hub.Listen)

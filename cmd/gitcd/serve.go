@@ -195,7 +195,9 @@ func openJournal(ctx context.Context, c *gitcdv1.Config) (*journal.Journal, erro
 	if err := os.MkdirAll(c.Repository, 0o755); err != nil { //nolint:gosec // stock git reads the repository
 		return nil, fmt.Errorf("make the repository's directory: %w", err)
 	}
-	return journal.Open(ctx, vfs.OS{}, c.Repository, journal.Options{PublishInterval: c.PublishInterval.Duration})
+	return journal.Open(ctx, vfs.OS{}, c.Repository, journal.Options{
+		PublishInterval: c.PublishInterval.Duration, Keep: branch.Keep, RepackInterval: repackInterval,
+	})
 }
 
 // take makes the branch this writer's, if it has an upstream.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/exchange"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 )
 
 // report is what /status answers.
@@ -25,6 +26,7 @@ type report struct {
 	Holder   string           `json:"holder,omitempty"`
 	Store    *storeReport     `json:"store,omitempty"`
 	Exchange *exchange.Status `json:"exchange,omitempty"`
+	History  *historyReport   `json:"history,omitempty"`
 	Branches []report         `json:"branches,omitempty"` // if there are several
 }
 
@@ -50,6 +52,7 @@ func (h *heaven) report() report {
 		x := h.exchange.Status()
 		r.Exchange = &x
 	}
+	r.History = historyOf(h.branch.Journal)
 	return r
 }
 
@@ -71,10 +74,13 @@ func answerHealth(w http.ResponseWriter, err error) {
 	}
 }
 
-// metricsHandler serves the process's metrics and those of the heavens in it. If there are several, each has its branch as a label.
-func metricsHandler(heavens []*heaven) http.Handler {
+// metricsHandler serves the process's metrics, the journal's and those of the heavens in it. If there are several, each has its branch as a label.
+func metricsHandler(j *journal.Journal, heavens []*heaven) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	historyMetrics(func(name, help string, value func() float64) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}, j)
 	for _, h := range heavens {
 		labels := prometheus.Labels{}
 		if len(heavens) > 1 {

@@ -62,6 +62,23 @@ func (b *Branch) Close(ctx context.Context) error {
 	return errors.Join(b.Store.Close(ctx), b.Journal.Close(ctx))
 }
 
+// Repack makes the history as small as it gets while clients go on.
+func (b *Branch) Repack(ctx context.Context) error { return Repack(ctx, b.Journal, b.Store) }
+
+// Repack makes the history of a journal as small as it gets: what its stores have saved needs no records any more.
+func Repack(ctx context.Context, j *journal.Journal, stores ...*mvcc.Store) error {
+	for _, s := range stores {
+		if err := s.Save(ctx); err != nil {
+			return fmt.Errorf("repack: %w", err)
+		}
+	}
+	if err := j.Publish(ctx); err != nil { // seals what is full
+		return fmt.Errorf("repack: %w", err)
+	}
+	_, err := j.Repack(ctx, journal.Repacking{All: true})
+	return err
+}
+
 // OpenStore opens the store of o.Branch alone in an open journal.
 func OpenStore(ctx context.Context, j *journal.Journal, o mvcc.Options) (*mvcc.Store, error) {
 	s, err := OpenStores(ctx, j, []mvcc.Options{o})
