@@ -77,6 +77,9 @@ type Config struct {
 	// when it was alone comes first.
 	Branches []Branch `json:"branches,omitempty"`
 
+	// Limits bound what clients can read of the past.
+	Limits Limits `json:"limits,omitzero"`
+
 	// PublishInterval bounds the time until stock Git sees a change. Default: 500ms.
 	PublishInterval Duration `json:"publishInterval,omitzero"`
 

@@ -89,6 +89,9 @@ func TestLoadNamesFieldAndMend(t *testing.T) {
 		{"hub that nothing reaches", strings.Replace(hub, "listen: \":8443\", ", "listen: here, ", 1), "hub.listen: is \"here\"; write host:port"},
 		{"hub that receives main", strings.Replace(hub, "listen", "mainBranch: nodes/m, listen", 1), "received from nobody"},
 		{"hub without genesis", strings.Replace(hub, "listen", "prefixes: [nodes/], listen", 1), "main could never be created"},
+		{"quota below nothing", branch + "limits: {quotaBytes: -1}\n", "limits.quotaBytes: is -1"},
+		{"compacted twice", branch + "limits: {compactAfter: 1h, compactBeyond: 10}\n", "does not go with limits.compactAfter"},
+		{"limits of a hub", hub + "limits: {quotaBytes: 1}\n", "limits: belongs to a branch's server"},
 		{"log level", branch + "logging: {level: loud}\n", "logging.level"},
 	}
 	for _, c := range cases {

@@ -35,6 +35,7 @@ func (c *Config) validate() []error {
 	}
 	p.file("repository", c.Repository)
 	p.positive("publishInterval", c.PublishInterval.Duration)
+	c.Limits.validate(p)
 	if c.StatusListen != "" {
 		p.hostPort("statusListen", c.StatusListen)
 	}
@@ -76,6 +77,7 @@ func (c *Config) validateHub(p *problems) {
 		{"start", c.Start != Start{}},
 		{"pulls", c.Pulls != nil},
 		{"branches", c.Branches != nil},
+		{"limits", c.Limits != Limits{}},
 	}
 	for _, f := range foreign {
 		if f.set {
