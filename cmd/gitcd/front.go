@@ -16,6 +16,7 @@ import (
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/etcdapi"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/snapshot"
 )
 
 type frontOptions struct {
@@ -29,6 +30,10 @@ type frontOptions struct {
 	member gitcdv1.Member
 	// repack makes the repository smaller. Nil: there is none.
 	repack func(context.Context) error
+	// spool is where snapshots are prepared. Nil: there are none.
+	spool *snapshot.Spool
+	// quota is how many bytes the store may hold; 0 is any number.
+	quota int64
 	// collectors are served at /metrics beside the store's.
 	collectors []prometheus.Collector
 }
@@ -49,7 +54,7 @@ func newFront(ctx context.Context, store *mvcc.Store, ls []gitcdv1.Listener, o f
 	}
 	server := etcdapi.NewServer(store, etcdapi.Options{
 		Name: o.member.Name, ClusterID: gitcdv1.ID(o.member.ClusterID), MemberID: gitcdv1.ID(o.member.MemberID),
-		ClientURLs: urls, Epoch: o.epoch, DBSize: o.size, Upkeep: etcdapi.Upkeep{Repack: o.repack},
+		ClientURLs: urls, Epoch: o.epoch, DBSize: o.size, Upkeep: etcdapi.Upkeep{Repack: o.repack, Spool: o.spool, InUse: store.HeldBytes, Quota: o.quota},
 	})
 	inner, err := etcdapi.NewFront(server, etcdapi.FrontOptions{Log: o.log, Refuse: o.withheld, Collectors: o.collectors, Hosts: localNames})
 	if err != nil {
@@ -82,7 +87,14 @@ func (f *front) stopNow() { f.StopNow() }
 
 // startServers opens all listeners, then serves them in the group.
 func (h *heaven) startServers(ctx context.Context, group *errgroup.Group) error {
-	main, err := newFront(ctx, h.branch.Store, h.config.Listeners, frontOptions{log: h.log, member: h.config.Member, epoch: h.epoch, size: h.size, withheld: h.withheld(), repack: h.branch.Repack})
+	spool, err := openSpool(h.config)
+	if err != nil {
+		return err
+	}
+	main, err := newFront(ctx, h.branch.Store, h.config.Listeners, frontOptions{
+		log: h.log, member: h.config.Member, epoch: h.epoch, size: h.size, withheld: h.withheld(), repack: h.branch.Repack,
+		spool: spool, quota: h.config.Limits.QuotaBytes,
+	})
 	if err != nil {
 		return err
 	}

@@ -242,6 +242,7 @@ func storeOptions(c *gitcdv1.Config, holder string, epoch int64) mvcc.Options {
 		Author: mvcc.Identity{Name: c.Author.Name, Email: c.Author.Email},
 		Holder: holder,
 		Grains: grains(c.Grains),
+		Quota:  c.Limits.QuotaBytes, AutoCompact: autoCompact(c.Limits),
 	}
 }
 
