@@ -26,8 +26,9 @@ var errTorn = errors.New("batch is not whole")
 
 // readBatch reads the batch at off of a file of this size. It returns
 // errNoRecord if there is nothing (zeros, or the end) and errTorn if what is
-// there is no whole batch. With body it checks the objects' entries too.
-func readBatch(r io.ReaderAt, off, size int64, body bool) (*batch, error) {
+// there is no whole batch. With a buffer to read them into it checks the
+// objects' entries too.
+func readBatch(r io.ReaderAt, off, size int64, buf []byte) (*batch, error) {
 	data, bodyOff, err := readRecord(r, off, size)
 	if err != nil {
 		return nil, err
@@ -43,14 +44,18 @@ func readBatch(r io.ReaderAt, off, size int64, body bool) (*batch, error) {
 	if b.end > size {
 		return nil, fmt.Errorf("entries are cut short: %w", errTorn)
 	}
-	if !body {
+	if buf == nil {
 		return b, nil
 	}
-	sum := crc32.New(castagnoli)
-	if _, err := io.Copy(sum, io.NewSectionReader(r, bodyOff, int64(rec.body))); err != nil {
-		return nil, err
+	sum := uint32(0)
+	for at := bodyOff; at < b.end; at += int64(len(buf)) {
+		buf = buf[:min(int64(cap(buf)), b.end-at)]
+		if err := readAt(r, buf, at); err != nil {
+			return nil, err
+		}
+		sum = crc32.Update(sum, castagnoli, buf)
 	}
-	if sum.Sum32() != rec.bodySum {
+	if sum != rec.bodySum {
 		return nil, fmt.Errorf("entries' checksum is wrong: %w", errTorn)
 	}
 	return b, nil

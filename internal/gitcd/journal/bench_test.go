@@ -6,6 +6,7 @@ package journal_test
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,6 +36,81 @@ func BenchmarkAppendBatch(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkOpen opens what a kill leaves of 200,000 values of 1 KiB in batches of 20, and reads the records.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	j := open(b, vfs.OS{}, dir+"/0", journal.Options{NoSync: true})
+	const batches, batch = 10_000, 20
+	value := make([]byte, 1024)
+	f := journal.Frame{Record: make([]byte, batch*100), Objects: make([]pack.Object, batch)}
+	for n := range uint64(batches) {
+		for i := range f.Objects {
+			binary.BigEndian.PutUint64(value, n)
+			f.Objects[i] = pack.Object{Kind: gitobj.KindBlob, Data: value}
+			binary.BigEndian.PutUint64(f.Objects[i].ID[:], (n*batch+uint64(i)+1)*0x9e3779b97f4a7c15)
+		}
+		appendOne(b, j, f, false)
+	}
+	n := 0
+	for b.Loop() {
+		b.StopTimer()
+		n++
+		killed := fmt.Sprint(dir, "/", n)
+		if err := os.CopyFS(killed, os.DirFS(dir+"/0")); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		j, err := journal.Open(b.Context(), vfs.OS{}, killed, journal.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		frames := 0
+		if err := j.Records(func(uint64, []byte, []journal.RefUpdate) error { frames++; return nil }); err != nil || frames != batches {
+			b.Fatal(frames, err)
+		}
+		b.StopTimer()
+		closeJournal(b, j)
+		if err := os.RemoveAll(killed); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+// BenchmarkGet reads values of 1 KiB from a journal of 200 sealed segments.
+func BenchmarkGet(b *testing.B) {
+	j := open(b, vfs.OS{}, b.TempDir(), journal.Options{SegmentSize: 512 << 10, NoSync: true, PublishInterval: -1})
+	const values = 200 * 450
+	id := func(n int) (id gitobj.ID) {
+		for i := 0; i < len(id); i += 4 {
+			binary.BigEndian.PutUint32(id[i:], uint32(n*5+i+1)*0x9e3779b9)
+		}
+		return id
+	}
+	value := make([]byte, 1024)
+	for n := range values {
+		binary.BigEndian.PutUint64(value, uint64(n))
+		appendOne(b, j, journal.Frame{Objects: []pack.Object{{Kind: gitobj.KindBlob, ID: id(n), Data: value}}}, false)
+	}
+	if err := j.Publish(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("there", func(b *testing.B) {
+		for n := 0; b.Loop(); n++ {
+			if _, _, err := j.Get(id(n * 7919 % values)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("not there", func(b *testing.B) {
+		for n := 0; b.Loop(); n++ {
+			if j.Has(id(values + n)) {
+				b.Fatal("it has what was never written")
+			}
+		}
+	})
 }
 
 // BenchmarkAppend is one durable value of 1 KiB with its record of 100 bytes, an append.

@@ -122,7 +122,7 @@ func (j *Journal) segmentsBehind(after uint64) []uint32 {
 // replayFile yields the frames of one segment behind after, and returns the last one's number.
 func replayFile(file vfs.File, name string, size int64, after uint64, yield func(uint64, []byte, []RefUpdate) error) (uint64, error) {
 	for off := int64(pack.HeaderSize); off < size; {
-		b, err := readBatch(file, off, size, false)
+		b, err := readBatch(file, off, size, nil)
 		if errors.Is(err, errTorn) || errors.Is(err, errNoRecord) {
 			return after, &Error{Op: "replay", File: name, Offset: off, Err: fmt.Errorf("%w: %w", err, ErrCorrupt), Hint: hintRestore}
 		}

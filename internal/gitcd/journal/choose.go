@@ -201,7 +201,7 @@ func recordless(p *packFile, after uint64) (bool, error) {
 // batches yields the batches of a sealed segment.
 func batches(p *packFile, yield func(*batch) error, end int64) error {
 	for off := int64(pack.HeaderSize); off < end; {
-		b, err := readBatch(p.data, off, end, false)
+		b, err := readBatch(p.data, off, end, nil)
 		if errors.Is(err, errTorn) || errors.Is(err, errNoRecord) {
 			return &Error{Op: "read", File: p.name, Offset: off, Err: fmt.Errorf("%w: %w", err, ErrCorrupt), Hint: hintRestore}
 		}

@@ -100,7 +100,7 @@ func (j *Journal) GetAt(p Place) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := readBatch(file, int64(p.Offset), size, false)
+	b, err := readBatch(file, int64(p.Offset), size, nil)
 	if errors.Is(err, errTorn) || errors.Is(err, errNoRecord) || err == nil && (p.Seq < b.seq || p.Seq-b.seq >= uint64(len(b.frames))) {
 		return nil, &Error{Op: "read", File: name, Offset: int64(p.Offset), Err: fmt.Errorf("no frame %d there: %w", p.Seq, errors.Join(ErrCorrupt, err)), Hint: hintRestore}
 	}

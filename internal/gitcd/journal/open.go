@@ -217,7 +217,7 @@ func ownRecovery(seg *segment) (*recovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := readBatch(seg.file, pack.HeaderSize, size, false)
+	b, err := readBatch(seg.file, pack.HeaderSize, size, nil)
 	if errors.Is(err, errTorn) || errors.Is(err, errNoRecord) {
 		return nil, &Error{Op: "recover", File: seg.name, Offset: pack.HeaderSize, Err: fmt.Errorf("%w: %w", err, ErrCorrupt), Hint: hintRestore}
 	}

@@ -5,9 +5,11 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pack"
@@ -35,8 +37,9 @@ func (r *recovery) replay(seg *segment) error {
 	if err := seg.checkHeader(size); err != nil {
 		return err
 	}
+	buf := make([]byte, windowSize)
 	for {
-		b, err := readBatch(seg.file, seg.end, size, true)
+		b, err := readBatch(seg.file, seg.end, size, buf)
 		if err == nil {
 			err = r.follows(seg, b)
 		}
@@ -54,8 +57,9 @@ func (r *recovery) replay(seg *segment) error {
 
 // replaySealed reads the batches of a sealed segment, which end at end.
 func (r *recovery) replaySealed(seg *segment, end int64) error {
+	buf := make([]byte, windowSize)
 	for seg.end < end {
-		b, err := readBatch(seg.file, seg.end, end, true)
+		b, err := readBatch(seg.file, seg.end, end, buf)
 		if err == nil {
 			err = r.follows(seg, b)
 		}
@@ -126,17 +130,15 @@ func (s *segment) entriesOf(b *batch) ([]entry, error) {
 	}
 	entries := make([]entry, 1, len(b.lines)+1)
 	entries[0] = entry{off: uint32(b.off), base: noBase} //nolint:gosec // a segment is smaller than 4 GiB
-	here := map[uint32]int{}
 	for _, l := range b.lines {
 		if !l.kind.Valid() || l.off >= b.body {
 			return nil, bad("record names an entry that is none")
 		}
 		e := entry{id: l.id, kind: l.kind, depth: l.depth, off: uint32(b.bodyOff) + l.off, base: noBase} //nolint:gosec // a segment is smaller than 4 GiB
 		if l.base != 0 {
-			at, ok := here[l.base]
-			if !ok {
-				at, ok = s.entryAt(l.base)
-			} else {
+			at, ok := entryAt(s.entries, l.base)
+			if int64(l.base) >= b.off {
+				at, ok = entryAt(entries, l.base)
 				at += len(s.entries)
 			}
 			if !ok {
@@ -144,23 +146,14 @@ func (s *segment) entriesOf(b *batch) ([]entry, error) {
 			}
 			e.base = int32(at) //nolint:gosec // a segment has fewer than 2G entries
 		}
-		here[e.off] = len(entries)
 		entries = append(entries, e)
 	}
 	return entries, nil
 }
 
 // entryAt returns the place of the entry that begins at an offset.
-func (s *segment) entryAt(off uint32) (int, bool) {
-	low, high := 0, len(s.entries)
-	for low < high {
-		if mid := (low + high) / 2; s.entries[mid].off < off {
-			low = mid + 1
-		} else {
-			high = mid
-		}
-	}
-	return low, low < len(s.entries) && s.entries[low].off == off
+func entryAt(entries []entry, off uint32) (int, bool) {
+	return slices.BinarySearchFunc(entries, off, func(e entry, off uint32) int { return cmp.Compare(e.off, off) })
 }
 
 // stop ends the replay of a segment where there is no whole batch: that is the
@@ -230,7 +223,7 @@ func claims(seg *segment, window []byte, at, size int64) (synced int64, err erro
 		from += hit + len(recordMagic)
 		// The record begins with the header of its entry and of its stream.
 		for off := magic - 8; off > magic-8-pack.MaxEntryHeader && off >= seg.end; off-- {
-			b, err := readBatch(seg.file, off, size, false)
+			b, err := readBatch(seg.file, off, size, nil)
 			switch {
 			case errors.Is(err, errTorn) || errors.Is(err, errNoRecord):
 				continue

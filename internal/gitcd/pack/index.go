@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/pjbgf/sha1cd"
 
@@ -75,12 +76,15 @@ func AppendIndex(dst []byte, entries []IndexEntry, trailer gitobj.ID) []byte {
 	return sum.Sum(dst)
 }
 
-// Index finds objects in a pack. It keeps the fan-out in memory and reads the
-// rest where it lies. Safe for concurrent use.
+// Index finds objects in a pack. It keeps the fan-out and a filter in memory and
+// reads the rest where it lies. Safe for concurrent use.
 type Index struct {
 	r      io.ReaderAt
 	size   int64
 	fanout [256]uint32
+
+	once   sync.Once
+	filter filter
 }
 
 // OpenIndex reads the head of an index and checks its shape.
@@ -114,13 +118,13 @@ func (x *Index) crcsAt() int64    { return idsAt + int64(x.Count())*gitobj.IDSiz
 func (x *Index) offsetsAt() int64 { return x.crcsAt() + int64(x.Count())*4 }
 func (x *Index) wideAt() int64    { return x.offsetsAt() + int64(x.Count())*4 }
 
-// Find returns the offset of an object's entry. It takes two reads.
+// Find returns the offset of an object's entry. It takes two reads; for one that is not there mostly none.
 func (x *Index) Find(id gitobj.ID) (off int64, found bool, err error) {
 	low, high := uint32(0), x.fanout[id[0]]
 	if id[0] > 0 {
 		low = x.fanout[id[0]-1]
 	}
-	if low == high {
+	if low == high || x.filtered(id) {
 		return 0, false, nil
 	}
 	ids := make([]byte, (high-low)*gitobj.IDSize)
