@@ -91,7 +91,7 @@ func (b *bench) lag(ctx context.Context, s *server, held *objects) error {
 	defer cancel()
 	lags := make(chan []time.Duration, 1)
 	go func() { lags <- s.followHistory(watching) }()
-	stop := b.profiling(ctx, s, "directory.paced.")
+	stop := b.profiling(ctx, s, "directory.paced.", b.scale.warm+b.scale.length)
 	rate, err := b.pacedUpdates(ctx, s, held)
 	stop()
 	cancel()

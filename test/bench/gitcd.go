@@ -33,14 +33,14 @@ func (s *server) gitcdStatus(ctx context.Context) (gitcdStatus, error) {
 	return st, nil
 }
 
-// profiling collects a CPU profile of gitcd for the time of a phase, and
+// profiling collects a CPU profile of gitcd for some time of a phase, and
 // returns what waits for its end. It does nothing unless profiles are asked for.
-func (b *bench) profiling(ctx context.Context, s *server, id string) (stop func()) {
+func (b *bench) profiling(ctx context.Context, s *server, id string, length time.Duration) (stop func()) {
 	if !b.profile || s.status == "" {
 		return func() {}
 	}
 	name := b.path(strings.TrimSuffix(id, ".") + ".pprof")
-	seconds := max(1, int((b.scale.warm+b.scale.length)/time.Second))
+	seconds := max(1, int(length/time.Second))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

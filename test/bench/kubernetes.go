@@ -16,6 +16,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// kubernetesProfile is for how long gitcd is profiled for each pod: about the
+// time that the steps that write take.
+const kubernetesProfile = 5 * time.Millisecond
+
 // kubernetesSteps are what is done to the objects, and timed, in order.
 var kubernetesSteps = []string{"create", "update", "list", "delete", "watch"}
 
@@ -82,7 +86,7 @@ func (b *bench) exercise(ctx context.Context, s *server, a *apiServer, v variant
 		return err
 	}
 	defer c.end()
-	stop := b.profiling(ctx, s, "kubernetes.")
+	stop := b.profiling(ctx, s, "kubernetes.", time.Duration(b.scale.pods)*kubernetesProfile)
 	took := map[string]time.Duration{}
 	var wall time.Duration
 	for _, step := range kubernetesSteps {

@@ -137,6 +137,11 @@ func prepare(f flags, stderr io.Writer) (*bench, []work, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the servers: %w", err)
 	}
+	for _, name := range []string{etcd, gitcd, kine} {
+		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
+			return nil, nil, fmt.Errorf("find the servers: %w; run make build-peers", err)
+		}
+	}
 	out, err := filepath.Abs(filepath.Join(f.out, time.Now().UTC().Format("20060102T150405Z")))
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the results' directory: %w", err)

@@ -61,7 +61,7 @@ func (b *bench) read(ctx context.Context, s *server, id string, clients int, cal
 	if err := s.dial(connections); err != nil {
 		return err
 	}
-	stop := b.profiling(ctx, s, id)
+	stop := b.profiling(ctx, s, id, b.scale.warm+b.scale.length)
 	o, err := drive(ctx, s, load{clients: clients, warm: b.scale.warm, length: b.scale.length, call: call})
 	stop()
 	if err != nil {

@@ -95,7 +95,7 @@ func (b *bench) fillAndMeasure(ctx context.Context, s *server) error {
 	if err := s.dial(connections); err != nil {
 		return err
 	}
-	stop := b.profiling(ctx, s, "restart.fill.")
+	stop := b.profiling(ctx, s, "restart.fill.", 2*b.scale.length)
 	began := time.Now()
 	if err := fill(ctx, b.scale.filled, b.creator(s, 0)); err != nil {
 		return err

@@ -93,7 +93,7 @@ func (b *bench) watch(ctx context.Context, s *server, id string, watchers, rate 
 	if err := a.wait(ctx, &a.ready); err != nil {
 		return err
 	}
-	stop := b.profiling(ctx, s, id)
+	stop := b.profiling(ctx, s, id, b.scale.warm+b.scale.length)
 	written, err := b.paced(ctx, s, a, held, rate)
 	stop()
 	if err != nil {

@@ -72,7 +72,7 @@ func (b *bench) create(ctx context.Context, s *server, clients int) error {
 	for c := range vals {
 		vals[c] = newValues(uint64(c), b.random)
 	}
-	stop := b.profiling(ctx, s, id)
+	stop := b.profiling(ctx, s, id, b.scale.warm+b.scale.length)
 	o, err := drive(ctx, s, load{clients: clients, warm: b.scale.warm, length: b.scale.length, call: func(ctx context.Context, c, n int) error {
 		l := last{key("configmaps", c+n, fmt.Sprintf("%04d-%04d-%07d", clients, c, n)), vals[c].next()}
 		if _, err := put(ctx, s.client(c), l.key, l.value); err != nil {
@@ -236,7 +236,7 @@ func (b *bench) driveUpdates(ctx context.Context, s *server, id string, clients 
 		vals[c] = newValues(uint64(c), b.random)
 	}
 	each := len(held.keys) / clients
-	stop := b.profiling(ctx, s, id)
+	stop := b.profiling(ctx, s, id, b.scale.warm+b.scale.length)
 	defer stop()
 	return drive(ctx, s, load{clients: clients, warm: b.scale.warm, length: b.scale.length, call: func(ctx context.Context, c, n int) error {
 		return held.write(ctx, s.client(c), c+clients*(n%each), vals[c].next())
