@@ -58,7 +58,11 @@ func (h *house) open(ctx context.Context) error {
 			return err
 		}
 		h.heavens = append(h.heavens, one)
-		options = append(options, one.storeOptions())
+		o, err := one.storeOptions()
+		if err != nil {
+			return err
+		}
+		options = append(options, o)
 	}
 	stores, err := branch.OpenStores(ctx, h.journal, options)
 	if err != nil {

@@ -186,6 +186,7 @@ type heaven struct {
 	branch   *branch.Branch
 	epoch    int64
 	up       *exchange.Remote   // nil: the branch stays alone
+	strange  strangers
 	exchange *exchange.Exchange // nil: the branch stays alone
 	fenced   chan struct{}      // closed when another writer has the branch: nothing is answered any more
 	fronts   []*front
@@ -222,6 +223,7 @@ func (h *heaven) take(ctx context.Context, j *journal.Journal) error {
 // enter gives the heaven its store, and joins that to the upstream.
 func (h *heaven) enter(j *journal.Journal, store *mvcc.Store) error {
 	h.branch = &branch.Branch{Journal: j, Store: store}
+	h.strange.tell(h.log, h.config.Branch)
 	if h.up == nil {
 		return nil
 	}
@@ -233,7 +235,9 @@ func (h *heaven) enter(j *journal.Journal, store *mvcc.Store) error {
 	return nil
 }
 
-func (h *heaven) storeOptions() mvcc.Options { return storeOptions(h.config, h.holder, h.epoch) }
+func (h *heaven) storeOptions() (mvcc.Options, error) {
+	return layOut(storeOptions(h.config, h.holder, h.epoch), h.config, &h.strange)
+}
 
 func storeOptions(c *gitcdv1.Config, holder string, epoch int64) mvcc.Options {
 	return mvcc.Options{

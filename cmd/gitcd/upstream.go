@@ -91,7 +91,11 @@ func take(ctx context.Context, logger *slog.Logger, c *gitcdv1.Config, holder st
 		Author:  mvcc.Identity{Name: c.Author.Name, Email: c.Author.Email},
 		Genesis: c.Genesis != nil,
 		Flush: func(ctx context.Context, epoch int64, holder string) (gitobj.ID, error) {
-			s, err := branch.OpenStore(ctx, j, storeOptions(c, holder, epoch))
+			o, err := layOut(storeOptions(c, holder, epoch), c, &strangers{})
+			if err != nil {
+				return gitobj.Zero, err
+			}
+			s, err := branch.OpenStore(ctx, j, o)
 			if err != nil {
 				return gitobj.Zero, err
 			}

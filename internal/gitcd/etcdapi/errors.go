@@ -45,5 +45,8 @@ func speak(err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
 	}
+	if errors.Is(err, mvcc.ErrNoPlace) { // etcd has no words for it
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
 	return status.Error(codes.Internal, err.Error())
 }
