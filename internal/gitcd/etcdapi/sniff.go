@@ -189,7 +189,7 @@ func (f *Front) sort(c net.Conn) (net.Conn, Traffic, error) {
 	}
 	for range helloFrames {
 		frame, err := framer.ReadFrame()
-		if timeout := (net.Error)(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
 			return replay(), OnlyGRPC, nil // an idle client: a browser would have asked for something
 		}
 		if err != nil {
