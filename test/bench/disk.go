@@ -67,6 +67,15 @@ func (b *bench) disks(ctx context.Context, _ int) error {
 // idleLook is how long the disk is watched while nothing is measured.
 const idleLook = time.Second
 
+// add adds the samples of another run.
+func (d *diskTimes) add(other *diskTimes) {
+	for i, s := range d.Shapes {
+		s.P50 = append(s.P50, other.Shapes[i].P50...)
+		s.P99 = append(s.P99, other.Shapes[i].P99...)
+	}
+	d.Others = append(d.Others, other.Others...)
+}
+
 // zeroed is how much of a file is written before it is written over.
 const zeroed = 64 << 20
 

@@ -24,6 +24,7 @@ type flags struct {
 	bin, out, dir, only, commit, servers string
 	values                               string
 	quick, strict, profile, keep         bool
+	show                                 []string // records to print, instead of a run
 	rounds                               int
 	length                               time.Duration
 }
@@ -62,6 +63,7 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	if err := fs.Parse(args); err != nil {
 		return f, err
 	}
+	f.show = fs.Args()
 	if f.values != "json" && f.values != "random" {
 		return f, fmt.Errorf("--values is %q: give json or random", f.values)
 	}
@@ -78,6 +80,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	f, err := parse(args, stderr)
 	if err != nil {
 		return exitFailed, err
+	}
+	if len(f.show) > 0 {
+		text, err := show(f.show)
+		if err != nil {
+			return exitFailed, err
+		}
+		_, err = io.WriteString(stdout, text)
+		return exitDone, err
 	}
 	b, chosen, err := prepare(f, stderr)
 	if err != nil {

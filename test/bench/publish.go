@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -82,6 +83,33 @@ func (b *bench) publish(ctx context.Context, env []string, f flags) (string, err
 	return out.String(), nil
 }
 
+// show prints the table of a run that was made in pieces: of works, or of rounds.
+func show(files []string) (string, error) {
+	t, disk := newTable(specs()), newDiskTimes()
+	var out strings.Builder
+	for _, file := range files {
+		r, err := read(file)
+		if err != nil {
+			return "", err
+		}
+		for id, cells := range r.Cells {
+			for server, c := range cells {
+				all := t.cell(id, server)
+				all.Samples = append(all.Samples, c.Samples...)
+				all.Error = cmp.Or(all.Error, c.Error)
+			}
+		}
+		disk.add(r.Disk)
+		out.WriteString("- " + strings.Join(r.Environment, "; ") + "\n")
+	}
+	out.WriteString("\n" + t.markdown())
+	if len(disk.Shapes[0].P50) > 0 {
+		out.WriteString("\n" + disk.markdown())
+	}
+	fmt.Fprintf(&out, "\n%d bars missed.\n", missed(t.judge()))
+	return out.String(), nil
+}
+
 // previous returns the last record of a directory, nil if there is none.
 func previous(dir string) (*record, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.json"))
@@ -91,13 +119,18 @@ func previous(dir string) (*record, error) {
 	if len(names) == 0 {
 		return nil, nil //nolint:nilnil // a first run has none before it
 	}
-	data, err := os.ReadFile(slices.Max(names))
+	return read(slices.Max(names))
+}
+
+// read reads a record.
+func read(file string) (*record, error) {
+	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the previous run: %w", err)
+		return nil, fmt.Errorf("read a run: %w", err)
 	}
 	r := &record{}
 	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("read the previous run, %s: %w; remove it", slices.Max(names), err)
+		return nil, fmt.Errorf("read the run %s: %w; remove it", file, err)
 	}
 	return r, nil
 }
