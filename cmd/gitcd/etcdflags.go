@@ -138,6 +138,13 @@ var retired = map[string]string{
 	"v2-deprecation": "is deprecated and scheduled for removal in v3.8. The default value is enforced, ignoring user input",
 }
 
+// choices are the values that flags without a meaning can have: what etcd refuses is a mistake here, too.
+var choices = map[string][]string{
+	"v2-deprecation":        {"write-only", "write-only-drop-data", "gone"},
+	"initial-cluster-state": {"new", "existing"},
+	"discovery-fallback":    {"exit", "proxy"},
+}
+
 // parseEtcd reads a command line, with - or --, and then the environment for what it does not set.
 func parseEtcd(args, environ []string) (o *etcdOptions, warnings []string, err error) {
 	o = &etcdOptions{}
@@ -229,9 +236,11 @@ func (p *etcdParser) apply(spelled, name, value string) error {
 	switch {
 	case p.flags.Lookup(name) != nil:
 		if err := p.flags.Set(name, value); err != nil {
-			return fmt.Errorf("set %s to %q: %w", spelled, value, err)
+			return fmt.Errorf("invalid value %q for flag -%s: %w (%s)", value, name, err, spelled)
 		}
 		p.set[name] = true
+	case choices[name] != nil && !slices.Contains(choices[name], value):
+		return fmt.Errorf("invalid value %q for flag -%s: invalid value %q; write one of %s", value, name, value, strings.Join(choices[name], ", "))
 	case !p.known(name):
 		p.warn("%s is unknown to gitcd, and ignored", spelled)
 	case retired[name] != "":

@@ -82,7 +82,8 @@ func TestEtcdFlagsThatAreWrong(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"grpc-proxy start", "is no flag"},
 		{"--name", "needs a value"},
-		{"--quota-backend-bytes=lots", "quota-backend-bytes"},
+		{"--quota-backend-bytes=lots", `invalid value "lots" for flag -quota-backend-bytes`},
+		{"--initial-cluster-state=old", `invalid value "old" for flag -initial-cluster-state`},
 		{"--initial-cluster=a=http://x:1,b=http://y:1", "names 2 members"},
 		{"--cert-file=/c", "go together"},
 		{"--heartbeat-interval=500", "at least as 5 times"},
