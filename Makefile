@@ -52,7 +52,8 @@ bench-go:  ## Go benchmarks of the hot paths
 	@$(GO) test -run '^$$' -bench . -benchmem ./internal/gitcd/...
 
 .PHONY: conformance
-conformance: build-peers  ## The suites of gitcd's peers, with gitcd in etcd's place (SUITE=apiserver picks one, RUN=regexp tests; PEER=1 runs etcd beside it)
+conformance:  ## The suites of gitcd's peers, with gitcd in etcd's place (SUITE=apiserver picks one; PEER=1 runs etcd beside it)
+	@hack/build.sh gitcd etcdctl etcdutl $(if $(PEER),etcd)
 	@$(GO) run ./test/conformance -suite "$(SUITE)" -run "$(RUN)" -server "$(SERVER)" -peer=$(if $(PEER),true,false)
 
 .PHONY: fuzz

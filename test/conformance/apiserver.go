@@ -39,11 +39,11 @@ func apiserver(ctx context.Context, h house, s server) ([]score, error) {
 	if err := copyAPIServer(ctx, h, module); err != nil {
 		return nil, err
 	}
-	args := []string{"test", "-c", "-vet=off", "-o", dir + string(filepath.Separator)}
+	var packages []string
 	for _, p := range apiserverPackages {
-		args = append(args, "./"+p)
+		packages = append(packages, "./"+p)
 	}
-	if _, err := goTool(ctx, module, args...); err != nil {
+	if err := compile(ctx, module, dir, "", packages...); err != nil {
 		return nil, err
 	}
 	starts := filepath.Join(s.out, "apiserver-starts")

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,15 +54,7 @@ func (b board) print(w io.Writer, want *expectation) error {
 func (s score) text() string { return fmt.Sprintf("%d of %d", s.passed, s.passed+len(s.failed)) }
 
 // judge prints the scoreboard and compares it with what is expected of the suites that were run.
-func judge(w io.Writer, dir string, b board, ran []string) error {
-	want, err := readExpected(filepath.Join(dir, "expected"))
-	if err != nil {
-		return err
-	}
-	known, err := readExceptions(filepath.Join(dir, "exceptions"))
-	if err != nil {
-		return err
-	}
+func judge(w io.Writer, want *expectation, known exceptions, b board, ran []string) error {
 	if err := b.print(w, want); err != nil {
 		return err
 	}
@@ -108,7 +99,7 @@ func (x exceptions) compare(s score) error {
 	}
 	for name := range x {
 		part, test, _ := strings.Cut(name, " ")
-		if part == s.part && !slices.Contains(s.failed, test) {
+		if part == s.part && !strings.HasPrefix(test, "/") && !slices.Contains(s.failed, test) {
 			errs = append(errs, fmt.Errorf("%s: %s is among test/conformance/exceptions and does not fail: take it out", part, test))
 		}
 	}

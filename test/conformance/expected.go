@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -49,8 +50,9 @@ func readExpected(file string) (*expectation, error) {
 	})
 }
 
-// exceptions maps "part test" to the reason why gitcd does not pass it. The file
-// has a line for each: part, test, reason.
+// exceptions maps "part test" to the reason why gitcd does not pass the test, and
+// "part /word/" to the reason why no test whose name has the word is run. The
+// file has a line for each: part, test or word, reason.
 type exceptions map[string]string
 
 func readExceptions(file string) (exceptions, error) {
@@ -63,6 +65,18 @@ func readExceptions(file string) (exceptions, error) {
 		x[f[0]+" "+f[1]] = strings.Join(f[2:], " ")
 		return nil
 	})
+}
+
+// skipped is a regular expression for the tests of a part that are not run.
+func (x exceptions) skipped(part string) string {
+	var words []string
+	for name := range x {
+		if in, test, _ := strings.Cut(name, " "); in == part && strings.HasPrefix(test, "/") {
+			words = append(words, strings.Trim(test, "/"))
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, "|")
 }
 
 // eachLine calls do with each line that is neither empty nor a comment.

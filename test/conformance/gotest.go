@@ -109,6 +109,14 @@ func (s *score) read(r io.Reader) error {
 	}
 }
 
+// compile makes a test binary of each package, named after it, in the directory
+// out. The flags are those of hack/build.sh, to share what is compiled already.
+func compile(ctx context.Context, module, out, tags string, packages ...string) error {
+	args := append([]string{"test", "-c", "-trimpath", "-buildvcs=false", "-vet=off", "-tags=" + tags, "-o", out + string(filepath.Separator)}, packages...)
+	_, err := goTool(ctx, module, args...)
+	return err
+}
+
 // goTool runs the go command in dir.
 func goTool(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)

@@ -58,7 +58,16 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h := house{root: root, bin: binaries(root), out: filepath.Join(root, "out", "conformance"), match: *match}
+	here := filepath.Join(root, "test", "conformance")
+	want, err := readExpected(filepath.Join(here, "expected"))
+	if err != nil {
+		return err
+	}
+	known, err := readExceptions(filepath.Join(here, "exceptions"))
+	if err != nil {
+		return err
+	}
+	h := house{root: root, bin: binaries(root), out: filepath.Join(root, "out", "conformance"), match: *match, known: known}
 	servers := []string{gitcdName}
 	if *peer {
 		servers = []string{etcdName, gitcdName}
@@ -82,7 +91,7 @@ func run(ctx context.Context) error {
 	if h.match != "" {
 		return board.print(os.Stdout, nil)
 	}
-	return judge(os.Stdout, filepath.Join(root, "test", "conformance"), board, suiteNames(chosen))
+	return judge(os.Stdout, want, known, board, suiteNames(chosen))
 }
 
 // suite is a set of tests that somebody published.

@@ -13,12 +13,11 @@ import (
 // that is killed and paused. It is a module of its own, for its versions.
 func robustness(ctx context.Context, h house, s server) ([]score, error) {
 	src := filepath.Join(h.root, "test", "robustness")
-	file := filepath.Join(h.out, "robustness.test")
-	if _, err := goTool(ctx, src, "test", "-c", "-vet=off", "-o", file, "."); err != nil {
+	if err := compile(ctx, src, h.out, "", "."); err != nil {
 		return nil, err
 	}
 	sc, err := binary{
-		part: "robustness", file: file, dir: src,
+		part: "robustness", file: filepath.Join(h.out, "robustness.test"), dir: src,
 		env:     []string{"ROBUSTNESS_ETCD=" + s.etcd(), "ROBUSTNESS_OUT=" + filepath.Join(s.out, "robustness")},
 		timeout: 15 * time.Minute,
 	}.run(ctx, h, s.out)

@@ -20,6 +20,7 @@ type house struct {
 	root, bin, out string
 	// match is the tests to run, if not all.
 	match string
+	known exceptions
 }
 
 // server is what is put to the test.
