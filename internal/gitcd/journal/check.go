@@ -38,6 +38,8 @@ type checker struct {
 	// old are packs that a fold has replaced: they must be sound, and nothing may need them.
 	old    []*packFile
 	folded folded
+	// shallow are the commits where history ends.
+	shallow map[gitobj.ID]bool
 	segs   []*segment
 	loose  bool
 	// kinds has every object that was found, whole.

@@ -38,6 +38,7 @@ type scene struct {
 	upTo       uint64
 	refs       map[string]gitobj.ID
 	folded     folded
+	shallow    map[gitobj.ID]bool
 	segments   []*segment
 	counts     []int // of entries of the segments
 
@@ -61,7 +62,7 @@ func (j *Journal) look() (*scene, error) {
 	}
 	j.mu.RLock()
 	defer j.mu.RUnlock()
-	s := &scene{checkpoint: payload, upTo: upTo, refs: j.refsLocked(""), folded: j.mu.folded, segments: slices.Clone(j.mu.segments)}
+	s := &scene{checkpoint: payload, upTo: upTo, refs: j.refsLocked(""), folded: j.mu.folded, shallow: j.mu.shallow, segments: slices.Clone(j.mu.segments)}
 	for _, seg := range s.segments {
 		s.counts = append(s.counts, len(seg.entries))
 	}
@@ -247,7 +248,7 @@ func (f *fold) replay(ctx context.Context, segments []*packFile) error {
 // planOf says what is to be kept of the inputs, which may be none. older are
 // packs that stay, and what they have names nothing newer.
 func (j *Journal) planOf(s *scene, inputs, older []*packFile) (repack.Plan, error) {
-	plan := repack.Plan{Around: around{j: j, settled: older}, Pace: j.repacking.pace.take}
+	plan := repack.Plan{Around: around{j: j, settled: older}, Shallow: s.shallow, Pace: j.repacking.pace.take}
 	for _, p := range inputs {
 		plan.Inputs = append(plan.Inputs, repack.Input{Name: p.name, Index: p.Index, Data: p.data, Size: p.size, Folded: p.folded})
 	}

@@ -177,6 +177,9 @@ func (c *checker) divide(foreign map[string]bool) (err error) {
 	if c.folded, err = readFolded(c.fs, c.dir); err != nil {
 		return err
 	}
+	if c.shallow, err = readShallow(c.fs, c.dir); err != nil {
+		return err
+	}
 	live, old, err := c.folded.divide(c.fs, c.dir, c.packs, foreign)
 	if err == nil {
 		c.packs, c.old = live, old
@@ -195,6 +198,9 @@ func (j *Journal) loadPacks() error {
 	}
 	j.mu.packs = packs // closed by whoever opens, should something fail
 	if j.mu.folded, err = readFolded(j.fs, j.dir); err != nil {
+		return err
+	}
+	if j.mu.shallow, err = readShallow(j.fs, j.dir); err != nil {
 		return err
 	}
 	live, old, err := j.mu.folded.divide(j.fs, j.dir, packs, j.foreign)

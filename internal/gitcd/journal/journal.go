@@ -61,6 +61,8 @@ type Journal struct {
 		folded       folded
 		superseded   []*packFile
 		supersededAt time.Time
+		// shallow are the commits where history ends. The map never changes.
+		shallow map[gitobj.ID]bool
 		// written is the number of the last frame in the last segment.
 		written uint64
 		// pending are ref changes that show once they are durable.

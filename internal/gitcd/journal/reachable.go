@@ -46,6 +46,9 @@ func (c *checker) reachable(refs map[string]gitobj.ID) error {
 				c.report("J6", fmt.Sprintf("%s reaches %s %s: %v", name, kind, id, err))
 				continue
 			}
+			if c.shallow[id] {
+				next = next[len(next)-1:] // the tree: its parents may be gone
+			}
 			todo = append(todo, next...)
 		}
 	}
