@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/branch"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
 )
 
@@ -34,7 +36,7 @@ and offset. The laws are those of docs/formats/journal.md. Exit code 4: damaged.
 				return &usageError{fmt.Errorf("--dir is missing: give the repository's directory")}
 			}
 			found := []finding{}
-			err := journal.Check(vfs.OS{}, dir, func(law, where string) { found = append(found, finding{law, where}) })
+			err := branch.Check(cmd.Context(), vfs.OS{}, dir, mvcc.Options{}, func(law, where string) { found = append(found, finding{law, where}) })
 			if err != nil {
 				return err
 			}

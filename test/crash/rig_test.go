@@ -154,13 +154,13 @@ func compare(ctx context.Context, l left, s setting) (left, error) {
 	if err := b.Close(ctx); err != nil {
 		return again, fmt.Errorf("close: %w", err)
 	}
-	return out, sound(again.disk)
+	return out, sound(ctx, again.disk)
 }
 
-// sound checks C7 as far as the journal does.
-func sound(disk vfs.FS) error {
+// sound checks C7 as gitcd verify does, and C5 once more: each commit since the last checkpoint is derived again.
+func sound(ctx context.Context, disk vfs.FS) error {
 	var broken []string
-	err := journal.Check(disk, dir, func(law, where string) { broken = append(broken, law+": "+where) })
+	err := branch.Check(ctx, disk, dir, mvcc.Options{}, func(law, where string) { broken = append(broken, law+": "+where) })
 	if len(broken) > 0 {
 		err = errors.Join(err, fmt.Errorf("C7: %s", strings.Join(broken, "; ")))
 	}

@@ -5,6 +5,7 @@ package branch
 
 import (
 	"context"
+	"errors"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
@@ -58,7 +59,13 @@ func (l log) append(ctx context.Context, frames []journal.Frame, durable bool) (
 }
 
 // Get implements mvcc.Log.
-func (l log) Get(id gitobj.ID) (gitobj.Kind, []byte, error) { return l.j.Get(id) }
+func (l log) Get(id gitobj.ID) (gitobj.Kind, []byte, error) {
+	kind, data, err := l.j.Get(id)
+	if errors.Is(err, journal.ErrNotFound) {
+		return 0, nil, l.j.Missing(id)
+	}
+	return kind, data, err
+}
 
 // Ref implements mvcc.Log.
 func (l log) Ref(name string) (gitobj.ID, bool) { return l.j.Ref(name) }

@@ -23,7 +23,7 @@ import (
 // open, or expect the last batches of an open one to be missing. The error is
 // about what could not be read at all.
 func Check(fsys vfs.FS, dir string, report func(law, where string)) error {
-	c := &checker{fs: fsys, dir: dir, report: report, kinds: map[gitobj.ID]gitobj.Kind{}}
+	c := &checker{fs: fsys, dir: dir, report: mending(report), kinds: map[gitobj.ID]gitobj.Kind{}}
 	if err := c.check(); err != nil {
 		return fmt.Errorf("check journal: %w", errors.Join(err, c.close()))
 	}
@@ -58,6 +58,9 @@ func (c *checker) close() error {
 }
 
 func (c *checker) check() error {
+	if err := c.format(); err != nil {
+		return err
+	}
 	from, err := readState(c.fs, c.dir)
 	if errors.Is(err, ErrCorrupt) {
 		c.report("J3", err.Error())
@@ -109,11 +112,16 @@ func (c *checker) check() error {
 
 // damage reports an error about damage; any other is returned.
 func (c *checker) damage(law string, err error) error {
-	if errors.Is(err, ErrCorrupt) || errors.Is(err, pack.ErrCorrupt) || errors.Is(err, io.ErrUnexpectedEOF) {
-		c.report(law, err.Error())
-		return nil
+	switch {
+	case errors.Is(err, errParts):
+		law = "J2"
+	case errors.Is(err, errChain):
+		law = "J4"
+	case !errors.Is(err, ErrCorrupt) && !errors.Is(err, pack.ErrCorrupt) && !errors.Is(err, io.ErrUnexpectedEOF):
+		return err
 	}
-	return err
+	c.report(law, err.Error())
+	return nil
 }
 
 // pack checks a pack's and an index's sums, and that each object is what its id says.

@@ -98,9 +98,9 @@ func (r *recovery) follows(seg *segment, b *batch) error {
 	}
 	if first && b.segment == seg.segment {
 		// It was written after all before it was durable: so something of that is gone.
-		return &Error{Op: "recover", File: seg.name, Offset: b.off, Err: fmt.Errorf("frame %d follows frame %d: %w", b.seq, r.seq, ErrCorrupt), Hint: hintRestore}
+		return &Error{Op: "recover", File: seg.name, Offset: b.off, Err: fmt.Errorf("frame %d follows frame %d: %w: %w", b.seq, r.seq, errChain, ErrCorrupt), Hint: hintRestore}
 	}
-	return fmt.Errorf("frame %d of segment %d does not follow frame %d of segment %d: %w", b.seq, b.segment, r.seq, seg.segment, errTorn)
+	return fmt.Errorf("frame %d of segment %d after frame %d of segment %d: %w: %w", b.seq, b.segment, r.seq, seg.segment, errChain, errTorn)
 }
 
 // take adds a batch to the segment.
@@ -126,7 +126,7 @@ func (r *recovery) take(seg *segment, b *batch) error {
 // entriesOf returns the entries of a batch as the segment keeps them.
 func (s *segment) entriesOf(b *batch) ([]entry, error) {
 	bad := func(why string) error {
-		return &Error{Op: "recover", File: s.name, Offset: b.off, Err: fmt.Errorf("%s: %w", why, ErrCorrupt), Hint: hintRestore}
+		return &Error{Op: "recover", File: s.name, Offset: b.off, Err: fmt.Errorf("%s: %w: %w", why, errParts, ErrCorrupt), Hint: hintRestore}
 	}
 	entries := make([]entry, 1, len(b.lines)+1)
 	entries[0] = entry{off: uint32(b.off), base: noBase} //nolint:gosec // a segment is smaller than 4 GiB
