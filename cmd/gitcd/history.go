@@ -5,9 +5,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
+	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/branch"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
 )
@@ -22,9 +25,23 @@ const (
 	saveInterval = 5 * time.Minute
 )
 
-// keepHistory saves the stores when many segments wait for that, and tells of repacks that fail.
-func keepHistory(ctx context.Context, log *slog.Logger, j *journal.Journal, stores ...*mvcc.Store) {
-	told := ""
+// shortenInterval is how often history is shortened that is not kept for ever.
+const shortenInterval = 24 * time.Hour
+
+// upkeep looks after the history of a repository that is served.
+type upkeep struct {
+	log    *slog.Logger
+	j      *journal.Journal
+	stores []*mvcc.Store
+	// days is how many days of history are kept, 0 for all.
+	days int
+
+	told      string    // the last failure that was logged
+	shortened time.Time // when that was last done
+}
+
+// run does what is due, until the context ends.
+func (u *upkeep) run(ctx context.Context) {
 	for tick := time.NewTicker(saveInterval); ; {
 		select {
 		case <-ctx.Done():
@@ -32,22 +49,55 @@ func keepHistory(ctx context.Context, log *slog.Logger, j *journal.Journal, stor
 			return
 		case <-tick.C:
 		}
-		h := j.History()
-		if h.Err == nil {
-			told = ""
-		} else if text := h.Err.Error(); text != told && ctx.Err() == nil {
-			log.Error("the history cannot be repacked; everything is kept", "err", text)
-			told = text
-		}
-		if h.Waiting < saveSegments {
-			continue
-		}
-		for _, s := range stores {
-			if err := s.Save(ctx); err != nil {
-				log.Warn("the store could not be saved", "err", err)
+		u.tell(ctx, u.j.History().Err)
+		if u.j.History().Waiting >= saveSegments {
+			for _, s := range u.stores {
+				if err := s.Save(ctx); err != nil {
+					u.log.Warn("the store could not be saved", "err", err)
+				}
 			}
 		}
+		if u.days > 0 && time.Since(u.shortened) >= shortenInterval {
+			u.shortened = time.Now()
+			u.tell(ctx, u.shorten(ctx))
+		}
 	}
+}
+
+// shorten lets go of what is older than the days that are kept.
+func (u *upkeep) shorten(ctx context.Context) error {
+	s, err := u.j.Shorten(ctx, time.Now().AddDate(0, 0, -u.days))
+	if err != nil {
+		return err
+	}
+	if err := branch.Repack(ctx, u.j, u.stores...); err != nil {
+		return err
+	}
+	u.log.Info("shortened the history", "days", u.days, "commits", s.Commits, "daysKept", s.Checkpoints)
+	return nil
+}
+
+// tell logs a failure, once.
+func (u *upkeep) tell(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	if text := err.Error(); text != u.told {
+		u.told = text
+		u.log.Error("the history cannot be repacked; everything is kept", "err", text)
+	}
+}
+
+// checkShallow refuses to exchange a history that was shortened.
+func checkShallow(c *gitcdv1.Config, j *journal.Journal) error {
+	pulls := len(c.Pulls) > 0
+	for i := range c.Branches {
+		pulls = pulls || len(c.Branches[i].Pulls) > 0
+	}
+	if j.Shallow() && (c.Hub != nil || c.Upstream != nil || pulls) {
+		return &usageError{fmt.Errorf("the history of %s was shortened: it cannot be merged with that of others; remove hub, upstream and pulls, or begin with a new repository", c.Repository)}
+	}
+	return nil
 }
 
 // historyReport is what /status says of the sealed history.

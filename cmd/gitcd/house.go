@@ -107,9 +107,9 @@ func (h *house) run(ctx context.Context) error {
 		group.Go(func() error { return one.run(ctx) })
 	}
 	serving, stop := context.WithCancel(ctx)
-	var upkeep sync.WaitGroup
-	upkeep.Go(func() { keepHistory(serving, h.log, h.journal, h.stores.Each...) })
-	defer upkeep.Wait()
+	var background sync.WaitGroup
+	background.Go(func() { h.upkeep().run(serving) })
+	defer background.Wait()
 	defer stop()
 	return group.Wait()
 }
@@ -151,4 +151,9 @@ func (h *house) report() report {
 		out.Branches = append(out.Branches, r)
 	}
 	return out
+}
+
+func (h *house) upkeep() *upkeep {
+	days, _ := h.config.History.Retention.Days() //nolint:errcheck // it was validated
+	return &upkeep{log: h.log, j: h.journal, stores: h.stores.Each, days: days}
 }

@@ -33,6 +33,9 @@ func TestRepack(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 	}
+	if out := run(t, program, "repack", "--dir", dir, "--retention", "1d"); !strings.Contains(out, "0 days before") {
+		t.Errorf("a day of it: %s", out)
+	}
 	if out := run(t, program, "repack", "--dir", dir); !strings.Contains(out, "nothing to fold") {
 		t.Errorf("once more: %s", out)
 	}
@@ -41,7 +44,7 @@ func TestRepack(t *testing.T) {
 	if after := git(t, dir, "rev-parse", "main"); after != before {
 		t.Errorf("main is %s, was %s", after, before)
 	}
-	for _, wrong := range [][]string{{"repack"}, {"repack", "--dir", dir, "-o", "yaml"}} {
+	for _, wrong := range [][]string{{"repack"}, {"repack", "--dir", dir, "-o", "yaml"}, {"repack", "--dir", dir, "--retention", "week"}} {
 		if out, err := output(t, program, wrong...); err == nil || err.Error() != "exit status 2" {
 			t.Errorf("%q: %v, %s", wrong, err, out)
 		}

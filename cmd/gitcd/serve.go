@@ -196,9 +196,16 @@ func openJournal(ctx context.Context, c *gitcdv1.Config) (*journal.Journal, erro
 	if err := os.MkdirAll(c.Repository, 0o755); err != nil { //nolint:gosec // stock git reads the repository
 		return nil, fmt.Errorf("make the repository's directory: %w", err)
 	}
-	return journal.Open(ctx, vfs.OS{}, c.Repository, journal.Options{
+	j, err := journal.Open(ctx, vfs.OS{}, c.Repository, journal.Options{
 		PublishInterval: c.PublishInterval.Duration, Keep: branch.Keep, RepackInterval: repackInterval,
 	})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkShallow(c, j); err != nil {
+		return nil, errors.Join(err, j.Close(context.WithoutCancel(ctx)))
+	}
+	return j, nil
 }
 
 // take makes the branch this writer's, if it has an upstream.

@@ -80,6 +80,9 @@ type Config struct {
 	// Limits bound what clients can read of the past.
 	Limits Limits `json:"limits,omitzero"`
 
+	// History says how much of the past Git keeps.
+	History History `json:"history,omitzero"`
+
 	// PublishInterval bounds the time until stock Git sees a change. Default: 500ms.
 	PublishInterval Duration `json:"publishInterval,omitzero"`
 

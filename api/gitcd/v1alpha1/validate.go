@@ -36,6 +36,7 @@ func (c *Config) validate() []error {
 	p.file("repository", c.Repository)
 	p.positive("publishInterval", c.PublishInterval.Duration)
 	c.Limits.validate(p)
+	c.validateHistory(p)
 	if c.StatusListen != "" {
 		p.hostPort("statusListen", c.StatusListen)
 	}
