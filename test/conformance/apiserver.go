@@ -112,7 +112,7 @@ func startTimes(file string) (string, error) {
 		return "", err
 	}
 	var took []time.Duration
-	for _, f := range strings.Fields(string(data)) {
+	for f := range strings.FieldsSeq(string(data)) {
 		us, err := strconv.Atoi(f)
 		if err != nil {
 			return "", fmt.Errorf("read %s: %w", file, err)

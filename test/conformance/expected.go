@@ -4,7 +4,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"slices"
@@ -81,14 +80,14 @@ func (x exceptions) skipped(part string) string {
 
 // eachLine calls do with each line that is neither empty nor a comment.
 func eachLine(file string, do func(line string) error) error {
-	f, err := os.Open(file)
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		n++
+		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
@@ -96,5 +95,5 @@ func eachLine(file string, do func(line string) error) error {
 			return fmt.Errorf("read %s, line %d: %w", file, n, err)
 		}
 	}
-	return lines.Err()
+	return nil
 }

@@ -39,8 +39,8 @@ type binary struct {
 var verdictLine = regexp.MustCompile(`(?:^|\x16)--- (PASS|FAIL|SKIP): ([^\s/]+) `)
 
 // run runs a test binary and counts its top-level tests. What it prints goes to a file in out.
-func (b binary) run(ctx context.Context, h house, out string) (score, error) {
-	sc := score{part: b.part}
+func (b binary) run(ctx context.Context, h house, out string) (sc score, reterr error) {
+	sc.part = b.part
 	args := append([]string{"-test.v=test2json", "-test.timeout=" + b.timeout.String()}, b.args...)
 	if h.match != "" {
 		args = append(args, "-test.run="+h.match)
@@ -50,7 +50,7 @@ func (b binary) run(ctx context.Context, h house, out string) (score, error) {
 	if err != nil {
 		return sc, err
 	}
-	defer log.Close()
+	defer func() { reterr = errors.Join(reterr, log.Close()) }()
 
 	ctx, cancel := context.WithTimeout(ctx, b.timeout+time.Minute)
 	defer cancel()
@@ -62,12 +62,11 @@ func (b binary) run(ctx context.Context, h house, out string) (score, error) {
 	cmd.Stdout, cmd.Stderr = w, w
 	done := make(chan error, 1)
 	go func() { done <- sc.read(io.TeeReader(r, log)) }()
-	err = cmd.Run()
-	w.Close()
-	if err := <-done; err != nil {
+	ended := cmd.Run()
+	if err := errors.Join(w.Close(), <-done); err != nil {
 		return sc, err
 	}
-	return sc, b.verdict(&sc, err, logFile)
+	return sc, b.verdict(&sc, ended, logFile)
 }
 
 // verdict tells a failed test, which counts, from a binary that did not come to its end, which does not.

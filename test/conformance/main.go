@@ -104,6 +104,7 @@ var suites = []suite{
 	{"apiserver", apiserver},
 	{"etcd", etcdSuite},
 	{"clients", clients},
+	{"kubernetes", kubernetes},
 	{"robustness", robustness},
 }
 

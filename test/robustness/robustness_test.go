@@ -14,17 +14,16 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest"
-	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
-
 	"go.etcd.io/etcd/tests/v3/robustness/client"
 	"go.etcd.io/etcd/tests/v3/robustness/identity"
 	"go.etcd.io/etcd/tests/v3/robustness/model"
 	"go.etcd.io/etcd/tests/v3/robustness/report"
 	"go.etcd.io/etcd/tests/v3/robustness/traffic"
 	"go.etcd.io/etcd/tests/v3/robustness/validate"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 )
 
 func TestKubernetes(t *testing.T) { survives(t, traffic.Kubernetes) }
@@ -46,6 +45,7 @@ const (
 
 // survives runs traffic, in each round on a new server that is killed and paused, and judges it.
 func survives(t *testing.T, tf traffic.Traffic) {
+	t.Helper()
 	for n := range rounds {
 		t.Run(strconv.Itoa(n+1), func(t *testing.T) {
 			for range attempts {
@@ -191,7 +191,7 @@ func simulate(ctx context.Context, lg *zap.Logger, tf traffic.Traffic, hosts []s
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // all it has done is recorded
 	if _, err := c.Put(ctx, "tombstone", "true"); err != nil {
 		return fmt.Errorf("write the last request: %w", err)
 	}

@@ -18,10 +18,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"go.etcd.io/etcd/tests/v3/robustness/model"
 	"go.etcd.io/etcd/tests/v3/robustness/report"
+	"go.uber.org/zap"
 )
 
 // server is a process that can be killed and started again.
@@ -54,12 +53,14 @@ func startServer(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		s.links.end()
+		_ = s.links.end() // stop has told what went wrong
 		if s.process != nil {
 			_ = s.process.Process.Kill() // it may have ended
 			_ = s.process.Wait()
 		}
-		log.Close()
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	return s
 }
