@@ -91,7 +91,7 @@ func (f *Front) accept(e Endpoint) error {
 // welcome finds out what a new connection is, and hands it to who serves that.
 func (f *Front) welcome(c net.Conn, e *Endpoint) {
 	fail := func(err error) {
-		if !errors.Is(err, io.EOF) { // a port that was only knocked at
+		if !left(err) {
 			f.o.Log.Warn("rejected connection on client endpoint", "remote-addr", addr(c), "error", err)
 		}
 		_ = c.Close() // it is given up
@@ -125,6 +125,12 @@ func (f *Front) welcome(c net.Conn, e *Endpoint) {
 		known.count = &f.bytes
 	}
 	f.sides[side].give(known)
+}
+
+// left says that the other side has closed the connection before it asked for
+// anything: a port that was only knocked at, a client that changed its mind.
+func left(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // safe says that a connection cannot be a browser's on behalf of a web page: that has no client certificate, and no sockets in files.
