@@ -12,7 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -140,7 +142,7 @@ func (o *etcdOptions) serveStore(ctx context.Context, log *slog.Logger, b *branc
 	server := etcdapi.NewServer(b.Store, options)
 	front, err := etcdapi.NewFront(server, etcdapi.FrontOptions{
 		Log: log, MaxStreams: o.maxStreams(), Extensive: o.metrics == "extensive", Profiling: o.pprof,
-		NoGateway: !o.gateway, Hosts: o.hosts, AnyOrigin: o.cors != "", Collectors: append(openFiles(), repositorySize(filepath.Join(o.dataDir, repositoryDir))),
+		NoGateway: !o.gateway, Hosts: o.hosts, AnyOrigin: o.cors != "", Collectors: slices.Concat(openFiles(), historyCollectors(b.Journal), []prometheus.Collector{repositorySize(filepath.Join(o.dataDir, repositoryDir))}),
 	})
 	if err != nil {
 		return err
@@ -149,7 +151,12 @@ func (o *etcdOptions) serveStore(ctx context.Context, log *slog.Logger, b *branc
 	for _, e := range endpoints {
 		log.Info("serving client traffic", "address", e.Listener.Addr().String(), "secure", e.TLS != nil)
 	}
+	serving, stop := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	background.Go(func() { (&upkeep{log: log, j: b.Journal, stores: []*mvcc.Store{b.Store}}).run(serving) })
 	err = front.Run(ctx, endpoints)
+	stop()
+	background.Wait()
 	log.Info("closing etcd server", "name", o.name, "data-dir", o.dataDir)
 	return err
 }

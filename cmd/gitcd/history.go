@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/branch"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
@@ -142,4 +144,13 @@ func historyMetrics(gauge func(name, help string, value func() float64), j *jour
 		}
 		return 0
 	})
+}
+
+// historyCollectors are these metrics for a registry of others.
+func historyCollectors(j *journal.Journal) []prometheus.Collector {
+	var out []prometheus.Collector
+	historyMetrics(func(name, help string, value func() float64) {
+		out = append(out, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}, j)
+	return out
 }

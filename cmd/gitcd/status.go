@@ -78,9 +78,7 @@ func answerHealth(w http.ResponseWriter, err error) {
 func metricsHandler(j *journal.Journal, heavens []*heaven) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	historyMetrics(func(name, help string, value func() float64) {
-		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
-	}, j)
+	r.MustRegister(historyCollectors(j)...)
 	for _, h := range heavens {
 		labels := prometheus.Labels{}
 		if len(heavens) > 1 {
