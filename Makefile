@@ -58,7 +58,7 @@ conformance:  ## The suites of gitcd's peers, with gitcd in etcd's place (SUITE=
 
 .PHONY: fuzz
 fuzz:  ## Each fuzz target for FUZZTIME (default 30s)
-	@for p in $$(grep -rlE '^func Fuzz' --include '*_test.go' internal | xargs -n1 dirname | sort -u); do \
+	@for p in $$(grep -rlE '^func Fuzz' --include '*_test.go' api internal | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z]+' $$p/*_test.go | cut -c6-); do \
 	    $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} ./$$p; done; done
 

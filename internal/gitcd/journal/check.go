@@ -40,8 +40,8 @@ type checker struct {
 	folded folded
 	// shallow are the commits where history ends.
 	shallow map[gitobj.ID]bool
-	segs   []*segment
-	loose  bool
+	segs    []*segment
+	loose   bool
 	// kinds has every object that was found, whole.
 	kinds map[gitobj.ID]gitobj.Kind
 }
