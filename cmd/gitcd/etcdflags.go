@@ -317,7 +317,7 @@ func (p *etcdParser) file(name string) error {
 			continue
 		}
 		if f := p.flags.Lookup(key); f != nil {
-			if _, duration := f.Value.(flag.Getter).Get().(time.Duration); duration && !strings.ContainsAny(value, "hmsu") { //nolint:errcheck,forcetypeassert // all flags of package flag are Getters
+			if _, duration := f.Value.(flag.Getter).Get().(time.Duration); duration && !strings.ContainsAny(value, "hmsu") { //nolint:forcetypeassert // all flags of package flag are Getters
 				value += "ns"
 			}
 		}

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"crypto/sha1" //nolint:gosec // etcd makes its ids so
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -54,25 +55,32 @@ func (o *etcdOptions) listen(ctx context.Context, log *slog.Logger) (endpoints [
 			return endpoints, err
 		}
 		for _, p := range places {
-			if p.secure && conf == nil {
-				if group.traffic == etcdapi.OnlyProbes {
-					return endpoints, &usageError{errNoMetricsTLS}
-				}
-				return endpoints, &usageError{fmt.Errorf("TLS key/cert (--cert-file, --key-file) must be provided for client url %s with HTTPS scheme", p.url)}
-			}
-			l, err := p.listen(ctx)
+			e, err := p.open(ctx, group.traffic, conf)
 			if err != nil {
 				return endpoints, err
-			}
-			e := etcdapi.Endpoint{Listener: l, Plain: p.plain, Traffic: group.traffic}
-			if p.secure {
-				e.TLS = conf
 			}
 			endpoints = append(endpoints, e)
 			o.warnOpen(log, p, group.traffic)
 		}
 	}
 	return endpoints, nil
+}
+
+// open listens at a place.
+func (p place) open(ctx context.Context, t etcdapi.Traffic, conf *tls.Config) (etcdapi.Endpoint, error) {
+	e := etcdapi.Endpoint{Plain: p.plain, Traffic: t}
+	switch {
+	case !p.secure:
+	case conf != nil:
+		e.TLS = conf
+	case t == etcdapi.OnlyProbes:
+		return e, &usageError{errNoMetricsTLS}
+	default:
+		return e, &usageError{fmt.Errorf("TLS key/cert (--cert-file, --key-file) must be provided for client url %s with HTTPS scheme", p.url)}
+	}
+	var err error
+	e.Listener, err = p.listen(ctx)
+	return e, err
 }
 
 // warnOpen says when anybody on the network can read and write.
@@ -147,20 +155,20 @@ func (o *etcdOptions) serverOptions() etcdapi.Options {
 		Name: o.name, ClientURLs: split(o.advertiseClient), PeerURLs: split(o.advertisePeer),
 		ClusterID: o.clusterID(), MemberID: o.memberID(),
 		ProgressInterval: o.progressInterval,
-		MaxRequestBytes:  int(min(o.maxRequestBytes, math.MaxInt32)), MaxTxnOps: int(min(o.maxTxnOps, math.MaxInt32)), //nolint:gosec // bounded
+		MaxRequestBytes:  int(min(o.maxRequestBytes, math.MaxInt32)), MaxTxnOps: int(min(o.maxTxnOps, math.MaxInt32)),
 		KeepAliveMinTime: o.keepAliveMin, KeepAliveInterval: o.keepAliveEvery, KeepAliveTimeout: o.keepAliveTimeout,
 	}
 }
 
 func (o *etcdOptions) maxStreams() uint32 {
-	return uint32(min(o.maxConcurrentStreams, math.MaxUint32)) //nolint:gosec // bounded
+	return uint32(min(o.maxConcurrentStreams, math.MaxUint32))
 }
 
 // minLeaseTTL is etcd's bound: no lease may end before an election could.
 func (o *etcdOptions) minLeaseTTL() int64 {
-	ticks := int64(o.election) / max(int64(o.heartbeat), 1)
-	ms := (3 * ticks / 2) * int64(o.heartbeat)
-	return max((ms+999)/1000, 1)
+	beat := max(o.heartbeat, 1)
+	ms := 3 * (o.election / beat) / 2 * beat
+	return int64(max((ms+999)/1000, 1)) //nolint:gosec // seconds
 }
 
 // memberID is the one that etcd gives the same member: what knows the one knows the other.

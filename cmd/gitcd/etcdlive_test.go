@@ -296,7 +296,7 @@ func TestEtcdSockets(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "d")
-	real := func() (url string, end func(os.Signal)) {
+	genuine := func() (url string, end func(os.Signal)) {
 		url, peer := freeURL(t), freeURL(t)
 		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), tool(t, "etcd"), "--data-dir="+data, "--listen-client-urls="+url, "--advertise-client-urls="+url,
 			"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer, "--log-level=error", "--backend-batch-interval=1m")
@@ -314,17 +314,17 @@ func TestAdopt(t *testing.T) {
 			_ = cmd.Wait() // it was told to end
 		}
 	}
-	url, end := real()
+	url, end := genuine()
 	ctl(t, url, "put", "a", "1")
 	ctl(t, url, "put", "a", "2")
 	end(syscall.SIGTERM)
-	url, end = real()
+	url, end = genuine()
 	ctl(t, url, "put", "b", "1")
 	end(syscall.SIGKILL)
 	if out, err := output(t, program, "etcd", "--data-dir="+data, "--listen-client-urls="+freeURL(t)); err == nil || !strings.Contains(out, "entries that its database lacks") {
 		t.Fatalf("%v: %s", err, out)
 	}
-	_, end = real()
+	_, end = genuine()
 	end(syscall.SIGTERM)
 	url = freeURL(t)
 	_, log := asEtcd(t, "--data-dir="+data, "--listen-client-urls="+url)

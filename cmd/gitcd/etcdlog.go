@@ -35,7 +35,7 @@ func etcdLogger(o *etcdOptions) (log *slog.Logger, closeLog func(), err error) {
 		case "stdout":
 			outputs = append(outputs, os.Stdout)
 		default:
-			f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the operator names it
+			f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 			if err != nil {
 				return nil, nil, fmt.Errorf("--log-outputs: %w", err)
 			}

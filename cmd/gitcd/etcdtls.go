@@ -60,7 +60,7 @@ func (o *etcdOptions) tlsConfig() (*tls.Config, error) {
 			c.Certificates = []tls.Certificate{*cert}
 			if o.demandsCertificates() {
 				c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, pool
-				c.VerifyPeerCertificate = o.verifyClient
+				c.VerifyConnection = o.verifyClient
 			}
 			return c, nil
 		},
@@ -103,11 +103,9 @@ func (o *etcdOptions) tlsBase() (*tls.Config, error) {
 }
 
 // verifyClient looks at a certificate whose chain is good: is it revoked, and is it for an allowed host?
-func (o *etcdOptions) verifyClient(raw [][]byte, _ [][]*x509.Certificate) error {
-	leaf, err := x509.ParseCertificate(raw[0])
-	if err != nil {
-		return err
-	}
+// It is called for resumed sessions, too.
+func (o *etcdOptions) verifyClient(c tls.ConnectionState) error {
+	leaf := c.PeerCertificates[0]
 	if allowed := split(o.allowedHostnames); len(allowed) > 0 {
 		good := false
 		for _, host := range allowed {
@@ -158,7 +156,7 @@ func (o *etcdOptions) selfSigned(now time.Time) (certFile, keyFile string, err e
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{Organization: []string{"gitcd"}}, BasicConstraintsValid: true,
-		NotBefore: now.Add(-time.Minute), NotAfter: now.AddDate(int(max(o.certYears, 1)), 0, 0), //nolint:gosec // years
+		NotBefore: now.Add(-time.Minute), NotAfter: now.AddDate(int(max(o.certYears, 1)), 0, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	places, err := placesOf("--listen-client-urls", o.listenClient+","+o.listenHTTP)

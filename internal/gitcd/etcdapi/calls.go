@@ -143,7 +143,7 @@ func (f *Front) lasting(cancel context.CancelCauseFunc, handle func() error) err
 	timer := f.Server.o.Clock.NewTimer(streamGrace)
 	defer timer.Stop()
 	select {
-	case <-ended: // what it says is that its context has ended
+	case <-ended: //nolint:errcheck // what it says is that its context has ended
 	case <-timer.C(): // it waits for the client
 	}
 	return rpctypes.ErrGRPCStopped

@@ -96,7 +96,9 @@ func newFacade(t *testing.T, o etcdapi.FrontOptions) *facade {
 	go func() { f.ended <- f.Run(ctx, endpoints) }()
 	t.Cleanup(func() {
 		stop()
-		<-f.ended
+		if err := <-f.ended; err != nil {
+			t.Error(err)
+		}
 	})
 	return f
 }
@@ -319,7 +321,7 @@ func TestRecipes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	lease, err := c.Grant(t.Context(), 60)
 	if err != nil {
 		t.Fatal(err)

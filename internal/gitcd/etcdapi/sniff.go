@@ -187,34 +187,46 @@ func (f *Front) sort(c net.Conn) (net.Conn, Traffic, error) {
 			return replay(), OnlyHTTP, nil
 		}
 	}
-	framer := http2.NewFramer(c, in)
+	side, err := f.purpose(http2.NewFramer(c, in))
+	if err != nil {
+		return nil, AllTraffic, err
+	}
+	if side == OnlyHTTP {
+		return &conn{Conn: &settled{Conn: replay()}}, OnlyHTTP, nil
+	}
+	return replay(), OnlyGRPC, nil
+}
+
+// purpose says what an HTTP/2 connection is for. What says nothing for long, or
+// something else, is a gRPC client: a browser would have asked for something.
+func (f *Front) purpose(framer *http2.Framer) (Traffic, error) {
 	framer.ReadMetaHeaders = hpack.NewDecoder(4<<10, nil)
 	framer.MaxHeaderListSize = helloHeaders
 	if err := framer.WriteSettings(f.settings()...); err != nil {
-		return nil, AllTraffic, err
+		return AllTraffic, err
 	}
 	for range helloFrames {
 		frame, err := framer.ReadFrame()
 		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-			return replay(), OnlyGRPC, nil // an idle client: a browser would have asked for something
+			return OnlyGRPC, nil
 		}
 		if err != nil {
-			return nil, AllTraffic, err
+			return AllTraffic, err
 		}
 		switch h := frame.(type) {
 		case *http2.SettingsFrame, *http2.WindowUpdateFrame, *http2.PriorityFrame:
 		case *http2.MetaHeadersFrame:
 			for _, field := range h.Fields {
 				if field.Name == "content-type" && strings.HasPrefix(field.Value, "application/grpc") {
-					return replay(), OnlyGRPC, nil
+					return OnlyGRPC, nil
 				}
 			}
-			return &conn{Conn: &settled{Conn: replay()}}, OnlyHTTP, nil
+			return OnlyHTTP, nil
 		default:
-			return replay(), OnlyGRPC, nil // a ping: clients that keep a connection do that
+			return OnlyGRPC, nil // a ping: clients that keep a connection do that
 		}
 	}
-	return replay(), OnlyGRPC, nil
+	return OnlyGRPC, nil
 }
 
 // settings are those of the gRPC server.
