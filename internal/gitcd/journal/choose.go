@@ -36,6 +36,7 @@ const (
 type scene struct {
 	checkpoint []byte
 	upTo       uint64
+	outside    []gitobj.ID // what refs that Git has and the journal does not name
 	refs       map[string]gitobj.ID
 	folded     folded
 	shallow    map[gitobj.ID]bool
@@ -60,9 +61,13 @@ func (j *Journal) look() (*scene, error) {
 	if err := j.syncTo(j.Seq()); err != nil {
 		return nil, err
 	}
+	outside, err := j.outside()
+	if err != nil {
+		return nil, err
+	}
 	j.mu.RLock()
 	defer j.mu.RUnlock()
-	s := &scene{checkpoint: payload, upTo: upTo, refs: j.refsLocked(""), folded: j.mu.folded, shallow: j.mu.shallow, segments: slices.Clone(j.mu.segments)}
+	s := &scene{checkpoint: payload, upTo: upTo, outside: outside, refs: j.refsLocked(""), folded: j.mu.folded, shallow: j.mu.shallow, segments: slices.Clone(j.mu.segments)}
 	for _, seg := range s.segments {
 		s.counts = append(s.counts, len(seg.entries))
 	}
@@ -252,6 +257,7 @@ func (j *Journal) planOf(s *scene, inputs, older []*packFile) (repack.Plan, erro
 	for _, p := range inputs {
 		plan.Inputs = append(plan.Inputs, repack.Input{Name: p.name, Index: p.Index, Data: p.data, Size: p.size, Folded: p.folded})
 	}
+	plan.Roots.Objects = s.outside
 	for _, id := range s.refs {
 		plan.Roots.Objects = append(plan.Roots.Objects, id)
 	}

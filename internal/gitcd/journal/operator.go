@@ -5,6 +5,7 @@ package journal
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -123,4 +124,27 @@ func samePackedRefs(data []byte, refs map[string]gitobj.ID) bool {
 		n++
 	}
 	return n == len(refs)
+}
+
+// outside returns what refs name that Git has written and the journal does not
+// know yet, such as a tag: the next Open may take them over, so nothing of theirs is dropped.
+func (j *Journal) outside() ([]gitobj.ID, error) {
+	refs, err := foreignRefs(j.fs, j.dir)
+	if err != nil {
+		return nil, fmt.Errorf("read Git's refs: %w", err)
+	}
+	known := j.Refs("")
+	var out []gitobj.ID
+	for name, id := range refs {
+		if known[name] == id {
+			continue
+		}
+		if _, _, err := j.get(id); errors.Is(err, ErrNotFound) {
+			continue // of no use to Git either
+		} else if err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, nil
 }

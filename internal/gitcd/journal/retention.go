@@ -81,6 +81,15 @@ func (s *shortening) run(ctx context.Context) (Shortened, error) {
 			return Shortened{}, fmt.Errorf("walk %s: %w", name, err)
 		}
 	}
+	outside, err := s.j.outside()
+	if err != nil {
+		return Shortened{}, err
+	}
+	for _, id := range outside {
+		if err := s.walk(ctx, id); err != nil {
+			return Shortened{}, fmt.Errorf("walk a ref of Git's: %w", err)
+		}
+	}
 	var f Frame
 	for _, name := range slices.Sorted(maps.Keys(refs)) {
 		if !strings.HasPrefix(name, "refs/heads/") {
