@@ -5,7 +5,9 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -16,8 +18,12 @@ const etcdModule = "go.etcd.io/etcd/tests/v3"
 var etcdTests = []struct{ pkg, run string }{
 	// Most tests of common have cases by cluster; NoTLS is the one with a single member.
 	{"common", ".*/^NoTLS$"},
-	// What drives etcdctl, curl and the HTTP that lies beside gRPC.
-	{"e2e", "^Test(CtlV3|UtlV3|CurlV3|CurlWatch|HTTP|V3Metrics|ConnectionMultiplexing|EtcdTLSVersion|EtcdAdvertiseClientUnix|TxnRangeConsistency|GracefulShutdown)"},
+	// What drives etcdctl, etcdutl, curl and the HTTP that lies beside gRPC, and what looks at how etcd serves and logs.
+	{"e2e", "^Test(" + strings.Join([]string{
+		"CtlV3", "UtlV3", "Curl", "HTTP", "V3Metrics", "NoMetrics", "NoError", "ServerJ", "Connection",
+		"Etcd(TLSVersion|AdvertiseClientUnix|UnixPeers|ListenMetrics|DeprecatedFlags)",
+		"Watch", "StartWatcher", "DeleteEvent", "Restore", "DefragNo", "Remove",
+	}, "|") + ")"},
 }
 
 // etcdSuite runs etcd's tests/common and the part of tests/e2e that drives etcdctl
@@ -33,10 +39,19 @@ func etcdSuite(ctx context.Context, h house, s server) ([]score, error) {
 	if err := compile(ctx, pins, dir, "e2e", packages...); err != nil {
 		return nil, err
 	}
-	// Fixtures, such as certificates, lie beside the packages.
-	module, err := goTool(ctx, pins, "list", "-m", "-f", "{{.Dir}}", etcdModule)
+	src, err := goTool(ctx, pins, "list", "-m", "-f", "{{.Dir}}", etcdModule)
 	if err != nil {
 		return nil, err
+	}
+	module := filepath.Join(s.out, "etcdtests")
+	if err := os.RemoveAll(module); err != nil {
+		return nil, err
+	}
+	// Fixtures, such as certificates, lie beside the packages.
+	for _, d := range []string{"fixtures", "common", "e2e"} {
+		if err := copyTree(filepath.Join(src, d), filepath.Join(module, d)); err != nil {
+			return nil, err
+		}
 	}
 	var scores []score
 	for _, t := range etcdTests {

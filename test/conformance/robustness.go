@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"time"
 )
@@ -16,10 +17,14 @@ func robustness(ctx context.Context, h house, s server) ([]score, error) {
 	if err := compile(ctx, src, h.out, "", "."); err != nil {
 		return nil, err
 	}
+	timeout := 15 * time.Minute
+	if os.Getenv("ROBUSTNESS_ROUNDS") != "" {
+		timeout = 12 * time.Hour
+	}
 	sc, err := binary{
 		part: "robustness", file: filepath.Join(h.out, "robustness.test"), dir: src,
 		env:     []string{"ROBUSTNESS_ETCD=" + s.etcd(), "ROBUSTNESS_OUT=" + filepath.Join(s.out, "robustness")},
-		timeout: 15 * time.Minute,
+		timeout: timeout,
 	}.run(ctx, h, s.out)
 	return []score{sc}, err
 }

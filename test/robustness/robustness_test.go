@@ -38,15 +38,14 @@ func TestEtcdLease(t *testing.T) { survives(t, traffic.EtcdPutDeleteLease) }
 // can take for ever. So there are several short rounds rather than a long one,
 // and one for which no verdict is found in time is repeated.
 const (
-	rounds     = 3
 	attempts   = 3
-	validation = 45 * time.Second
+	validation = time.Minute
 )
 
 // survives runs traffic, in each round on a new server that is killed and paused, and judges it.
 func survives(t *testing.T, tf traffic.Traffic) {
 	t.Helper()
-	for n := range rounds {
+	for n := range rounds(t) {
 		t.Run(strconv.Itoa(n+1), func(t *testing.T) {
 			for range attempts {
 				result := round(t, tf)
@@ -68,7 +67,7 @@ func survives(t *testing.T, tf traffic.Traffic) {
 func round(t *testing.T, tf traffic.Traffic) validate.RobustnessResult {
 	t.Helper()
 	s := startServer(t)
-	reports := drive(t, s, tf, duration(t), s.faults)
+	reports := drive(t, s, tf, duration, s.faults)
 	return judge(t, tf, reports, s.stop(t))
 }
 
@@ -87,18 +86,21 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// duration is how long the traffic of a round lasts.
-func duration(t *testing.T) time.Duration {
+// duration is how long the traffic of a round lasts: enough for four faults or five.
+const duration = 10 * time.Second
+
+// rounds is how many rounds there are.
+func rounds(t *testing.T) int {
 	t.Helper()
-	text := os.Getenv("ROBUSTNESS_DURATION")
+	text := os.Getenv("ROBUSTNESS_ROUNDS")
 	if text == "" {
-		return 10 * time.Second
+		return 3
 	}
-	d, err := time.ParseDuration(text)
+	n, err := strconv.Atoi(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	return n
 }
 
 // artifacts is a directory that outlives a failed test.
