@@ -141,7 +141,7 @@ func (o *etcdOptions) serveStore(ctx context.Context, log *slog.Logger, b *branc
 	options.DBSize, options.Upkeep = size, etcdapi.Upkeep{Spool: spool, Quota: o.quota, InUse: size, Repack: b.Repack}
 	server := etcdapi.NewServer(b.Store, options)
 	front, err := etcdapi.NewFront(server, etcdapi.FrontOptions{
-		Log: log, MaxStreams: o.maxStreams(), Extensive: o.metrics == "extensive", Profiling: o.pprof,
+		Log: log, MaxStreams: o.maxStreams(), Slow: o.slow, Extensive: o.metrics == "extensive", Profiling: o.pprof,
 		NoGateway: !o.gateway, Hosts: o.hosts, AnyOrigin: o.cors != "", Collectors: slices.Concat(openFiles(), historyCollectors(b.Journal), []prometheus.Collector{repositorySize(filepath.Join(o.dataDir, repositoryDir))}),
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ type etcdOptions struct {
 	maxRequestBytes, maxTxnOps        uint
 	maxConcurrentStreams              uint64
 	heartbeat, election               uint
-	progressInterval                  time.Duration
+	progressInterval, slow            time.Duration
 	keepAliveMin, keepAliveEvery      time.Duration
 	keepAliveTimeout                  time.Duration
 	compactionMode, compactionRetain  string
@@ -75,6 +75,7 @@ func (o *etcdOptions) flags() *flag.FlagSet {
 	f.UintVar(&o.heartbeat, "heartbeat-interval", 100, "Milliseconds; with election-timeout it bounds how short a lease can be.")
 	f.UintVar(&o.election, "election-timeout", 1000, "Milliseconds.")
 	f.DurationVar(&o.progressInterval, "watch-progress-notify-interval", 0, "Time between the progress notifications of a quiet watch. Default: 10m")
+	f.DurationVar(&o.slow, "warning-unary-request-duration", 300*time.Millisecond, "From when on a call is warned of.")
 	f.DurationVar(&o.keepAliveMin, "grpc-keepalive-min-time", 0, "How often clients may ping. Default: 5s")
 	f.DurationVar(&o.keepAliveEvery, "grpc-keepalive-interval", 0, "How often the server pings. Default: 2h")
 	f.DurationVar(&o.keepAliveTimeout, "grpc-keepalive-timeout", 0, "How long it waits for the answer. Default: 20s")
@@ -116,7 +117,7 @@ var (
 		"peer-cert-allowed-hostname", "logger", "log-rotation-config-json", "distributed-tracing-address", "distributed-tracing-service-name",
 		"distributed-tracing-instance-id", "distributed-tracing-sampling-rate", "auth-token", "bcrypt-cost", "auth-token-ttl",
 		"corrupt-check-time", "compact-hash-check-time", "compaction-batch-limit", "compaction-sleep-interval", "downgrade-check-time",
-		"warning-apply-duration", "warning-unary-request-duration", "bootstrap-defrag-threshold-megabytes", "max-learners",
+		"warning-apply-duration", "bootstrap-defrag-threshold-megabytes", "max-learners",
 		"snapshot-catchup-entries", "v2-deprecation",
 	}
 	idleSwitches = []string{

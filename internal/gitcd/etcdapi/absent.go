@@ -25,7 +25,6 @@ var absent = map[string]metricKind{
 	"etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds":                 histogram,
 	"etcd_debugging_mvcc_db_compaction_total_duration_milliseconds":                 histogram,
 	"etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds":              histogram,
-	"etcd_debugging_server_lease_expired_total":                                     counter,
 	"etcd_debugging_server_watch_send_loop_watch_stream_duration_seconds":           histogram,
 	"etcd_debugging_server_watch_send_loop_watch_stream_duration_per_event_seconds": histogram,
 	"etcd_debugging_server_watch_send_loop_control_stream_duration_seconds":         histogram,

@@ -89,7 +89,8 @@ func (f *Front) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	c.started.Add(1)
 	c.received.Add(1)
 	var began time.Time
-	if f.calls.extensive {
+	timed := f.calls.extensive || f.o.Slow > 0
+	if timed {
 		began = f.Server.o.Clock.Now()
 	}
 	if err = f.refuses(); err == nil {
@@ -102,10 +103,20 @@ func (f *Front) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		c.sent.Add(1)
 	}
 	c.end(err)
-	if f.calls.extensive {
-		c.took.Observe(f.Server.o.Clock.Since(began))
+	if timed {
+		f.took(ctx, c, f.Server.o.Clock.Since(began), err)
 	}
 	return resp, err
+}
+
+// took notes how long a call was under way.
+func (f *Front) took(ctx context.Context, c *call, d time.Duration, err error) {
+	if f.calls.extensive {
+		c.took.Observe(d)
+	}
+	if f.o.Slow > 0 && d >= f.o.Slow {
+		f.o.Log.WarnContext(ctx, "request stats", "method", c.service+"/"+c.method, "time spent", d.String(), "expected-duration", f.o.Slow.String(), "error", err)
+	}
 }
 
 // stream counts a stream, and ends it when serving ends: its handler sees its

@@ -64,6 +64,8 @@ type FrontOptions struct {
 	MaxStreams uint32
 	// Extensive adds histograms of how long calls take to /metrics.
 	Extensive bool
+	// Slow is from when on a call is warned of. Default: none is.
+	Slow time.Duration
 	// Profiling serves /debug/pprof/.
 	Profiling bool
 	// NoGateway leaves out the JSON API below /v3/.

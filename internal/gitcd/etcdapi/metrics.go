@@ -132,6 +132,7 @@ func (c *collector) leases(p *printer) {
 	p.counter("etcd_debugging_lease_granted_total", "Leases that were granted.", ok("LeaseGrant"))
 	p.counter("etcd_debugging_lease_revoked_total", "Leases that were revoked.", ok("LeaseRevoke"))
 	p.counter("etcd_debugging_lease_renewed_total", "Leases that were given their time again.", renewed)
+	p.counter("etcd_debugging_server_lease_expired_total", "Leases whose time was over.", float64(c.store.Stats().Expired.Load()))
 	p.gauge("gitcd_leases", "Leases that there are.", float64(len(c.store.Leases())))
 }
 
@@ -171,6 +172,10 @@ func (c *collector) own(p *printer) {
 	p.gauge("gitcd_committer_lag_seconds", "Age of the oldest of them, about.", c.store.Lag().Seconds())
 	p.counter("gitcd_batches_total", "Batches of transactions that were made durable together.", float64(stats.Batches.Load()))
 	p.counter("gitcd_batched_transactions_total", "Transactions in them.", float64(stats.Changes.Load()))
+	cache := c.store.CacheStats()
+	p.gauge("gitcd_value_cache_bytes", "Bytes of values in memory.", float64(cache.Held))
+	p.gauge("gitcd_value_cache_limit_bytes", "Bytes of values that may be in memory.", float64(cache.Budget))
+	p.counter("gitcd_value_cache_misses_total", "Values that were read from the repository.", float64(cache.Reads))
 	p.gauge("gitcd_epoch", "Epoch of the branch's writer.", float64(st.Epoch))
 }
 

@@ -208,6 +208,7 @@ func (l *line) due(b *batch) {
 	}
 	if !l.state.alarms.has(AlarmCorrupt) {
 		over, _ := l.state.leases.expired(now)
+		l.store.stats.Expired.Add(int64(len(over)))
 		for _, id := range over {
 			l.revoke(b, id)
 		}

@@ -14,6 +14,8 @@ type Stats struct {
 	Puts, Deletes, PutBytes, Txns atomic.Int64
 	// Ranges counts reads, and Events what was handed to watchers.
 	Ranges, Events atomic.Int64
+	// Expired counts leases whose time was over.
+	Expired atomic.Int64
 	// Batches counts what was published together, and Changes the transactions in them.
 	Batches, Changes atomic.Int64
 	// Sync is how long syncs took, and Commit how long commits did.
@@ -59,6 +61,16 @@ func (s *Store) Lag() time.Duration {
 		return 0
 	}
 	return max(s.clock.Since(time.Unix(0, at)), 0)
+}
+
+// CacheStats says how many bytes of values are in memory, how many may be, and how many values had to be read again.
+type CacheStats struct{ Held, Budget, Reads int64 }
+
+// CacheStats describes the values in memory.
+func (s *Store) CacheStats() CacheStats {
+	s.vals.mu.Lock()
+	defer s.vals.mu.Unlock()
+	return CacheStats{Held: s.vals.mu.held, Budget: s.vals.budget, Reads: s.vals.reads.Load()}
 }
 
 // WatchStats says who watches.

@@ -25,6 +25,7 @@ type cached struct {
 type values struct {
 	log    Log   // nil: all values stay in memory
 	budget int64 // bytes
+	reads  atomic.Int64
 
 	mu struct {
 		sync.Mutex
@@ -70,6 +71,7 @@ func (c *values) load(v *version) ([]byte, error) {
 		}
 		return in.bytes, nil
 	}
+	c.reads.Add(1)
 	value, err := c.read(v.blob)
 	if err != nil {
 		return nil, err
