@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type outcome struct {
 	times []time.Duration // of the calls that began in that time, however late they ended; sorted
 	calls int
 	used  usage
+	self  float64 // CPU seconds of this program, which shares the machine with the server
 }
 
 // patience is how long calls may take behind the end of a load.
@@ -37,6 +39,10 @@ const patience = 60 * time.Second
 // drive puts a load on a server.
 func drive(ctx context.Context, s *server, l load) (outcome, error) {
 	before, err := s.settle(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	selfBefore, err := cpuSeconds(os.Getpid())
 	if err != nil {
 		return outcome{}, err
 	}
@@ -79,11 +85,15 @@ func drive(ctx context.Context, s *server, l load) (outcome, error) {
 	if n := failed.Load(); n > 0 {
 		return outcome{}, fmt.Errorf("%d of %d clients failed, the first with: %w", n, l.clients, *firstErr.Load())
 	}
+	selfAfter, err := cpuSeconds(os.Getpid())
+	if err != nil {
+		return outcome{}, err
+	}
 	after, err := s.settle(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
-	o := outcome{calls: int(calls.Load()), used: after.since(before)}
+	o := outcome{calls: int(calls.Load()), used: after.since(before), self: selfAfter - selfBefore}
 	for _, t := range times {
 		o.times = append(o.times, t...)
 	}

@@ -82,6 +82,7 @@ func specs() []spec {
 	}
 	row("create.1.syncs", "create, 1 client, p50 in fdatasyncs of this disk (4 KiB over what is there)", "x", bar{})
 	row("create.100.cpu", "server CPU a create, 100 clients", "us", bar{atMost, 0.75})
+	row("create.100.client", "this program's CPU a create, on the same cores", "us", bar{})
 	row("create.100.disk", "bytes to disk a create, 100 clients", "B", bar{atMost, 0.65})
 	row("create.100.written", "bytes through write(2) a create, sockets too, 100 clients", "B", bar{})
 	row("update.100.cpu", "server CPU an update, 100 clients", "us", bar{})

@@ -117,6 +117,7 @@ func (b *bench) report(s *server, id string, o outcome) {
 	t.add(id+"p50", s.name, quantile(o.times, 0.5))
 	t.add(id+"p99", s.name, quantile(o.times, 0.99))
 	t.add(id+"cpu", s.name, o.used.cpu*1e6/calls)
+	t.add(id+"client", s.name, o.self*1e6/calls)
 	t.add(id+"written", s.name, float64(o.used.written)/calls)
 	t.add(id+"disk", s.name, float64(o.used.disk)/calls)
 	if id == "create.1." && len(b.disk.Shapes[0].P50) > 0 {
