@@ -86,8 +86,27 @@ func (j *Journal) look() (*scene, error) {
 	return s, nil
 }
 
+// mayFold says whether there are enough segments, or packs of others, for it to be worth a look.
+func (j *Journal) mayFold() bool {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	segments := 0
+	for _, p := range j.mu.packs {
+		switch {
+		case p.segment > 0:
+			segments++
+		case !p.folded && !j.foreign[p.stem()]:
+			return true
+		}
+	}
+	return segments >= foldSegments
+}
+
 // choose decides what to fold; nil: nothing is worth it.
 func (j *Journal) choose(ctx context.Context, all bool) (*fold, error) {
+	if !all && !j.mayFold() {
+		return nil, nil //nolint:nilnil // nothing to do is not an error
+	}
 	s, err := j.look()
 	if err != nil {
 		return nil, err

@@ -100,7 +100,7 @@ type repacking struct {
 // has opened them, and for a writer who believes that an object is there.
 const supersededStay = time.Minute
 
-const defaultRepackRate = 16 << 20
+const defaultRepackRate = 8 << 20
 
 // Repack folds packs, if it is worth it, and removes those that were superseded before.
 func (j *Journal) Repack(ctx context.Context, o Repacking) (Repacked, error) {

@@ -51,7 +51,7 @@ type Options struct {
 	Keep Keep
 	// RepackInterval is how often sealed segments are looked at, to be folded in the background. Default: never.
 	RepackInterval time.Duration
-	// RepackRate bounds what that reads and writes, in bytes a second. Default 16 MiB; negative: no bound.
+	// RepackRate bounds what that reads and writes, in bytes a second. Default 8 MiB; negative: no bound.
 	RepackRate int64
 	// Clock is for tests. Default: the real one.
 	Clock clock.Clock
