@@ -74,7 +74,7 @@ func freePort(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return "http://" + l.Addr().String()
 }
 
@@ -118,7 +118,7 @@ func etcd(t *testing.T, dir string) (c *clientv3.Client, stop func()) {
 // write makes a history with leases, deletions and a compaction, and returns the revision and the compacted one.
 func write(t *testing.T, c *clientv3.Client) (rev, compacted int64) {
 	t.Helper()
-	random := rand.New(rand.NewPCG(5, 6)) //nolint:gosec // to be repeated
+	random := rand.New(rand.NewPCG(5, 6))
 	ctx := t.Context()
 	for id := range int64(3) {
 		if _, err := pb.NewLeaseClient(c.ActiveConnection()).LeaseGrant(ctx, &pb.LeaseGrantRequest{ID: id + 1, TTL: 5000}); err != nil {

@@ -153,7 +153,7 @@ func (w *snapshotSender) Write(b []byte) (int, error) {
 		sent += len(blob)
 		w.left -= int64(len(blob))
 		err := w.stream.Send(&pb.SnapshotResponse{
-			RemainingBytes: uint64(max(w.left, 0)), Blob: blob, Version: storageVersion, //nolint:gosec // not negative
+			RemainingBytes: uint64(max(w.left, 0)), Blob: blob, Version: storageVersion,
 		})
 		if err != nil {
 			return sent, err

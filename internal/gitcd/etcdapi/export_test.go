@@ -61,7 +61,7 @@ func freeAddr(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 
@@ -227,7 +227,7 @@ func (w *traffic) sameHashes(compacted int64) {
 func TestSameHash(t *testing.T) {
 	dir := t.TempDir()
 	c, _ := gitcd(t, dir)
-	w := &traffic{t: t, random: rand.New(rand.NewPCG(1, 2)), clients: []*clientv3.Client{realEtcd(t, t.TempDir()), c}} //nolint:gosec // to be repeated
+	w := &traffic{t: t, random: rand.New(rand.NewPCG(1, 2)), clients: []*clientv3.Client{realEtcd(t, t.TempDir()), c}}
 	w.grant()
 	w.sameHashes(0)
 	compacted := int64(0)
@@ -304,7 +304,7 @@ func restore(t *testing.T, file string) string {
 // TestSnapshotIsEtcds restores a snapshot of gitcd's with etcd's own tools, and serves it with etcd.
 func TestSnapshotIsEtcds(t *testing.T) {
 	c, b := gitcd(t, t.TempDir())
-	w := &traffic{t: t, random: rand.New(rand.NewPCG(3, 4)), clients: []*clientv3.Client{c}} //nolint:gosec // to be repeated
+	w := &traffic{t: t, random: rand.New(rand.NewPCG(3, 4)), clients: []*clientv3.Client{c}}
 	w.grant()
 	for i := range 200 {
 		w.step()
@@ -326,11 +326,11 @@ func TestSnapshotIsEtcds(t *testing.T) {
 	if status.Revision != w.rev || status.Keys == 0 {
 		t.Errorf("status %+v, want revision %d", status, w.rev)
 	}
-	real := realEtcd(t, restore(t, file))
-	if diff := gocmp.Diff(state(t, c), state(t, real)); diff != "" {
+	served := realEtcd(t, restore(t, file))
+	if diff := gocmp.Diff(state(t, c), state(t, served)); diff != "" {
 		t.Errorf("-gitcd +etcd:\n%s", diff)
 	}
-	if have, want := hashOf(t, c, w.rev), hashOf(t, real, w.rev); have != want {
+	if have, want := hashOf(t, c, w.rev), hashOf(t, served, w.rev); have != want {
 		t.Errorf("hash %s, etcd's %s", have, want)
 	}
 	if left, err := filepath.Glob(filepath.Join(t.TempDir(), "*.snapshot")); err != nil || len(left) > 0 {

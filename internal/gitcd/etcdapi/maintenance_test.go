@@ -31,7 +31,7 @@ func TestAlarms(t *testing.T) {
 	if _, err := a.Delete(ctx, "a"); err != nil {
 		t.Errorf("delete: %v", err)
 	}
-	st, err := a.Client.Status(ctx, a.Endpoints()[0])
+	st, err := a.Status(ctx, a.Endpoints()[0])
 	if err != nil || len(st.Errors) != 1 || !strings.Contains(st.Errors[0], "NOSPACE") {
 		t.Errorf("status %+v, %v", st, err)
 	}
@@ -73,7 +73,7 @@ func TestUpkeep(t *testing.T) {
 	}
 	_, err := a.MoveLeader(ctx, 1)
 	same(t, "move the leader to nobody", err, rpctypes.ErrBadLeaderTransferee)
-	st, err := a.Client.Status(ctx, a.Endpoints()[0])
+	st, err := a.Status(ctx, a.Endpoints()[0])
 	if err != nil {
 		t.Fatal(err)
 	}

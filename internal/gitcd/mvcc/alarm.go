@@ -140,7 +140,7 @@ func (s *Store) noSpace() {
 	}
 	s.alert(AlarmNoSpace)
 	t := &alarmTask{waiter: newWaiter(), alarm: AlarmNoSpace, on: true}
-	_ = s.line.inbox.post(t) //nolint:errcheck // a store that ends needs no alarm; the alarm is on already
+	_ = s.line.inbox.post(t) // a store that ends needs no alarm; the alarm is on already
 }
 
 // What a change takes beside its bytes, as etcd counts it.

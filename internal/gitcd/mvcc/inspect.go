@@ -38,12 +38,15 @@ func (s *Store) Inspect(ctx context.Context) error {
 		if n++; n%inspectChunk == 0 && !s.pause(ctx, inspectPause) {
 			return ctx.Err()
 		}
-		if s.sound(v.blob) == nil || s.failure() != nil {
-			return nil
+		err := s.sound(v.blob)
+		if err != nil {
+			err = s.sound(v.blob) // again: a fold may just have moved it
 		}
-		err := s.sound(v.blob) // again: a fold may just have moved it
 		if err == nil {
 			return nil
+		}
+		if failed := s.failure(); failed != nil {
+			return failed
 		}
 		err = fmt.Errorf("inspect: key %q at revision %d: %w; run gitcd verify, and restore what it names", key, v.mod, err)
 		s.alert(AlarmCorrupt)

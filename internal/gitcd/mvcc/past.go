@@ -40,7 +40,7 @@ type Past struct {
 // Past returns all that there is up to the current revision: what a copy of the
 // store has to have.
 func (s *Store) Past(ctx context.Context) (*Past, error) {
-	return s.past(ctx, 0, func(p *Past, v view) error {
+	return s.past(0, func(p *Past, v view) error {
 		p.from = v.compacted + 1
 		if v.compacted == 0 {
 			return nil
@@ -59,7 +59,7 @@ func (s *Store) Past(ctx context.Context) (*Past, error) {
 // still there at that revision. If nothing is, it is all that was there at the
 // compaction.
 func (s *Store) PastForHash(ctx context.Context, rev int64) (*Past, error) {
-	return s.past(ctx, rev, func(p *Past, v view) error {
+	return s.past(rev, func(p *Past, v view) error {
 		p.from = v.compacted + 1
 		some := false
 		err := p.keep(ctx, v, p.Revision, func(f found) bool {
@@ -74,7 +74,7 @@ func (s *Store) PastForHash(ctx context.Context, rev int64) (*Past, error) {
 }
 
 // past takes one look at the store. If it is compacted meanwhile it looks again.
-func (s *Store) past(ctx context.Context, rev int64, collect func(*Past, view) error) (*Past, error) {
+func (s *Store) past(rev int64, collect func(*Past, view) error) (*Past, error) {
 	for {
 		v, events := s.look()
 		if err := v.check(rev); err != nil {

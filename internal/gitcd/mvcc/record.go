@@ -211,6 +211,7 @@ func (e *encoder) op(o *op) {
 		e.int(o.mod)
 	case opRaise, opSilence:
 		e.b = append(e.b, byte(o.alarm))
+	case opPutAt, opDeleteAt: // only on disk
 	}
 	if o.placed {
 		e.uint(uint64(o.sub))
@@ -381,6 +382,7 @@ func (d *decoder) op() (o op) {
 		o.kind, o.placed = opPut, true
 	case opDeleteAt:
 		o.kind, o.placed = opDelete, true
+	default:
 	}
 	switch o.kind {
 	case opPut:

@@ -34,7 +34,7 @@ func (st *state) apply(o *op) (ev event, changed bool) {
 	case opCompact:
 		st.compacted = max(st.compacted, o.mod)
 		return event{}, false
-	case opTreePut, opTreeDelete:
+	case opTreePut, opTreeDelete, opPutAt, opDeleteAt: // the last two are only on disk
 		return event{}, false
 	case opForward:
 		st.rev = max(st.rev, o.mod)

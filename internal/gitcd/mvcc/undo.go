@@ -5,6 +5,7 @@ package mvcc
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -34,10 +35,9 @@ func (l *line) revert(b *batch, to undo) {
 	l.state.number, l.state.time = to.number, to.time
 	l.open, l.waitSince, l.lastCommit = to.open, to.waitSince, to.lastCommit
 	events := b.events
-	for i := len(b.record.txns) - 1; i >= 0; i-- {
-		ops := b.record.txns[i].ops
-		for k := len(ops) - 1; k >= 0; k-- {
-			switch o := &ops[k]; o.kind {
+	for _, t := range slices.Backward(b.record.txns) {
+		for _, o := range slices.Backward(t.ops) {
+			switch o.kind {
 			case opPut, opDelete:
 				ev := events[len(events)-1]
 				events = events[:len(events)-1]
@@ -50,7 +50,7 @@ func (l *line) revert(b *batch, to undo) {
 				b.revoked = b.revoked[:last]
 			case opRemain:
 				l.state.leases.remain(o.lease, o.before)
-			case opCompact, opForward, opRaise, opSilence, opTreePut, opTreeDelete:
+			case opCompact, opForward, opRaise, opSilence, opTreePut, opTreeDelete, opPutAt, opDeleteAt:
 			}
 		}
 	}

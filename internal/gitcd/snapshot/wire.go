@@ -96,6 +96,7 @@ func parseKeyValue(b []byte, c *Change) error {
 			c.Value = data
 		case kvLease:
 			c.Lease = int64(number) //nolint:gosec // protobuf's way with signs
+		default:
 		}
 	})
 }
@@ -115,6 +116,7 @@ func parseLease(b []byte) (l Lease, err error) {
 			l.TTL = int64(number) //nolint:gosec // protobuf's way with signs
 		case 3:
 			l.Remaining = int64(number) //nolint:gosec // protobuf's way with signs
+		default:
 		}
 	})
 	return l, err
@@ -132,6 +134,7 @@ func parseAlarm(b []byte) (a Alarm, err error) {
 			a.Member = number
 		case 2:
 			a.Kind = int32(number) //nolint:gosec // protobuf's way with enumerations
+		default:
 		}
 	})
 	return a, err
