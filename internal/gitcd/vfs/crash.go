@@ -108,7 +108,7 @@ func (n *inode) crash(crash Crash, random *rand.Rand, odds float64) *inode {
 func (c change) garbled(random *rand.Rand) change {
 	out := change{off: c.off, data: slices.Clone(c.data)}
 	for i := range out.data {
-		out.data[i] = byte(random.Uint32())
+		out.data[i] = byte(random.Uint32()) //nolint:gosec // any byte
 	}
 	return out
 }
