@@ -111,7 +111,7 @@ func (j *Journal) copyTail(r run) (_ tail, err error) {
 	if err := j.fs.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return tail{}, err
 	}
-	c := &copier{run: r, sum: sha1.New(), moved: make([]int64, len(r.entries))}
+	c := &copier{run: r, sum: sha1.New(), moved: make([]int64, len(r.entries))} //nolint:gosec // Git's checksum
 	if c.file, err = j.fs.Open(tmp, vfs.Create); err != nil {
 		return tail{}, err
 	}

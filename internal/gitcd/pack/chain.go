@@ -6,7 +6,6 @@ package pack
 import (
 	"fmt"
 	"slices"
-	"sort"
 )
 
 // A chain of deltas is applied one by one, the last first, which makes all the
@@ -102,7 +101,8 @@ func through(target, below []piece) []piece {
 			out = append(out, p)
 			continue
 		}
-		for i := sort.SearchInts(starts, p.at+1) - 1; p.n > 0; i++ {
+		i, _ := slices.BinarySearch(starts, p.at+1)
+		for i--; p.n > 0; i++ {
 			skip := p.at - starts[i]
 			n := min(p.n, below[i].n-skip)
 			part := piece{at: below[i].at + skip, n: n}

@@ -43,7 +43,7 @@ type FS interface {
 }
 
 // File is an open file. It has no position: it is read and written at offsets.
-type File interface {
+type File interface { //nolint:interfacebloat // it is a file, not a role
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
