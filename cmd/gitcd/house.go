@@ -154,6 +154,6 @@ func (h *house) report() report {
 }
 
 func (h *house) upkeep() *upkeep {
-	days, _ := h.config.History.Retention.Days() //nolint:errcheck // it was validated
+	days, _ := h.config.History.Retention.Days() // it was validated
 	return &upkeep{log: h.log, j: h.journal, stores: h.stores.Each, days: days}
 }

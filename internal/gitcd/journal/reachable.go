@@ -41,18 +41,24 @@ func (c *checker) reachable(refs map[string]gitobj.ID) error {
 				}
 				continue
 			}
-			next, err := references(kind, data)
+			next, err := c.references(id, kind, data)
 			if err != nil {
 				c.report("J6", fmt.Sprintf("%s reaches %s %s: %v", name, kind, id, err))
 				continue
-			}
-			if c.shallow[id] {
-				next = next[len(next)-1:] // the tree: its parents may be gone
 			}
 			todo = append(todo, next...)
 		}
 	}
 	return nil
+}
+
+// references returns what an object names, and has to be there: of a commit where history ends its tree.
+func (c *checker) references(id gitobj.ID, kind gitobj.Kind, data []byte) ([]gitobj.ID, error) {
+	next, err := references(kind, data)
+	if err == nil && c.shallow[id] {
+		next = next[len(next)-1:]
+	}
+	return next, err
 }
 
 // references returns what an object names.
