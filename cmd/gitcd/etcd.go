@@ -14,10 +14,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/branch"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/etcdapi"
@@ -151,12 +151,18 @@ func (o *etcdOptions) serveStore(ctx context.Context, log *slog.Logger, b *branc
 	for _, e := range endpoints {
 		log.Info("serving client traffic", "address", e.Listener.Addr().String(), "secure", e.TLS != nil)
 	}
-	serving, stop := context.WithCancel(ctx)
-	var background sync.WaitGroup
-	background.Go(func() { (&upkeep{log: log, j: b.Journal, stores: []*mvcc.Store{b.Store}}).run(serving) })
-	err = front.Run(ctx, endpoints)
-	stop()
-	background.Wait()
+	group, serving := errgroup.WithContext(ctx)
+	serving, stop := context.WithCancel(serving)
+	group.Go(func() error { return failure(serving, b.Store) })
+	group.Go(func() error {
+		(&upkeep{log: log, j: b.Journal, stores: []*mvcc.Store{b.Store}}).run(serving)
+		return nil
+	})
+	group.Go(func() error {
+		defer stop()
+		return front.Run(serving, endpoints)
+	})
+	err = group.Wait()
 	log.Info("closing etcd server", "name", o.name, "data-dir", o.dataDir)
 	return err
 }

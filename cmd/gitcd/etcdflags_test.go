@@ -4,12 +4,23 @@
 package main
 
 import (
+	"errors"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/branch"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/etcdapi"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
 )
 
 func TestEtcdFlags(t *testing.T) {
@@ -121,4 +132,62 @@ func TestCalledEtcd(t *testing.T) {
 			t.Errorf("%s: %t", name, !want)
 		}
 	}
+}
+
+// TestEtcdEndsWithItsStore has a failed disk end the process, as it ends etcd's: whoever runs it starts it again.
+func TestEtcdEndsWithItsStore(t *testing.T) {
+	t.Parallel()
+	o, _, err := parseEtcd([]string{"--data-dir=" + t.TempDir()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sick := &sickDisk{}
+	b, err := branch.Open(t.Context(), sick, t.TempDir(), journal.Options{}, mvcc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close(t.Context()) }()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- o.serveStore(t.Context(), slog.New(slog.DiscardHandler), b, []etcdapi.Endpoint{{Listener: l}})
+	}()
+	sick.sick.Store(true)
+	if _, err := b.Store.Txn(t.Context(), mvcc.Txn{Then: []mvcc.Op{{Put: &mvcc.Put{Key: "a"}}}}); err == nil {
+		t.Fatal("a write was acknowledged that no sync covers")
+	}
+	select {
+	case err := <-ended:
+		if !errors.Is(err, mvcc.ErrFailed) {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it goes on")
+	}
+}
+
+// sickDisk is a disk whose syncs fail from some time on.
+type sickDisk struct {
+	vfs.OS
+	sick atomic.Bool
+}
+
+func (d *sickDisk) Open(name string, mode vfs.Mode) (vfs.File, error) {
+	f, err := d.OS.Open(name, mode)
+	return &sickFile{File: f, disk: d}, err
+}
+
+type sickFile struct {
+	vfs.File
+	disk *sickDisk
+}
+
+func (f *sickFile) Sync() error {
+	if f.disk.sick.Load() {
+		return syscall.EIO
+	}
+	return f.File.Sync()
 }
