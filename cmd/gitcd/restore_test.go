@@ -295,7 +295,7 @@ func TestDumpForms(t *testing.T) {
 		t.Errorf("of a commit:\n%s", have)
 	}
 	mustGitcd(t, "dump", "--dir", repo, "--to", filepath.Join(dir, "files"))
-	for name, want := range map[string]string{"a/%": "1", "a/b": "{\n  \"x\": 1\n}", "%-/z": "2"} {
+	for name, want := range map[string]string{"a/%": "1", "a/b": "{\n \"x\": 1\n}", "%-/z": "2"} {
 		if have, err := os.ReadFile(filepath.Join(dir, "files", name)); err != nil || string(have) != want {
 			t.Errorf("file %s: %q, %v", name, have, err)
 		}

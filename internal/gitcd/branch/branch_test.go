@@ -55,7 +55,7 @@ func TestRestartKeepsAll(t *testing.T) {
 		t.Errorf("revision %d after 60 puts, want 61", last.Revision)
 	}
 	git(t, dir, "fsck", "--strict")
-	if got := git(t, dir, "show", "heavens/x:registry/pods/default/p7"); got != "{\n  \"round\": 2\n}" {
+	if got := git(t, dir, "show", "heavens/x:registry/pods/default/p7"); got != "{\n \"round\": 2\n}" {
 		t.Errorf("show: %q", got)
 	}
 	if n := strings.Count(git(t, dir, "log", "--format=%an", "heavens/x"), "x\n"); n < 3 {

@@ -57,7 +57,7 @@ func TestPlainGitServer(t *testing.T) {
 		return strings.Contains(git(t, "", "ls-remote", server.URL+"/repo.git"), "refs/heads/heavens/apiserver") && !v.exchange.Status().Unpushed
 	})
 	git(t, "", "clone", "-q", "-b", "heavens/apiserver", server.URL+"/repo.git", work)
-	if err := os.WriteFile(filepath.Join(work, "registry/pods/default/b"), []byte("{\n  \"n\": 2\n}"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(work, "registry/pods/default/b"), []byte("{\n \"n\": 2\n}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	git(t, work, "add", "-A")

@@ -151,7 +151,7 @@ func TestStockGitOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(one, "registry/pods/default/a", "{\n  \"n\": 1\n}\n")
+	write(one, "registry/pods/default/a", "{\n \"n\": 1\n}\n")
 	a.mustGit("one", one, "add", "-A")
 	a.mustGit("one", one, "commit", "-q", "-m", "first")
 	if out, err := a.git("one", one, "push", "origin", "HEAD:refs/heads/main"); err == nil || !strings.Contains(out, "may push") {
@@ -167,8 +167,8 @@ func TestStockGitOverTLS(t *testing.T) {
 		}
 	}
 	a.mustGit("two", "", "clone", "-q", repo, two)
-	write(two, "registry/pods/default/b", "{\n  \"n\": 2\n}\n")
-	write(one, "registry/pods/default/c", "{\n  \"n\": 3\n}\n")
+	write(two, "registry/pods/default/b", "{\n \"n\": 2\n}\n")
+	write(one, "registry/pods/default/c", "{\n \"n\": 3\n}\n")
 	for file, dir := range map[string]string{"one": one, "two": two} {
 		a.mustGit(file, dir, "add", "-A")
 		a.mustGit(file, dir, "commit", "-q", "-m", "more")

@@ -146,7 +146,7 @@ func parseRecord(text string) (record, error) {
 		return r, fmt.Errorf("parse conflict record: %w", err)
 	}
 	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, content, "", "  "); err != nil {
+	if err := json.Indent(&pretty, content, "", " "); err != nil {
 		return r, fmt.Errorf("parse conflict record: %w", err)
 	}
 	pretty.WriteByte('\n')

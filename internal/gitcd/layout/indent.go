@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// indent returns compact JSON spread over lines, two spaces a level; false if
+// indent returns compact JSON spread over lines, a space a level; false if
 // value is not that, or would grow beyond reason. It only ever adds white space
 // outside strings, and refuses input that has some, so that taking white space
 // away gives the input back. Every value that is written passes here: what lies
@@ -123,7 +123,7 @@ func unindent(blob []byte) ([]byte, bool) {
 				return nil, false // an empty pair has no line between
 			}
 		case tokenLine: // before a closing bracket, and nowhere else
-			at := i + 2*open.n - 1
+			at := i + open.n
 			if open.n == 0 || at >= len(body) || !open.pop(body[at]) || open.n == 0 && at+1 < len(body) {
 				return nil, false
 			}
@@ -175,9 +175,9 @@ func (b *brackets) pop(c byte) bool {
 }
 
 // margins is a line's end and the deepest margin behind it.
-var margins = "\n" + strings.Repeat("  ", maxDepth)
+var margins = "\n" + strings.Repeat(" ", maxDepth)
 
-func (b *brackets) margin() string { return margins[:1+2*b.n] }
+func (b *brackets) margin() string { return margins[:1+b.n] }
 
 // What a byte is, as far as indenting cares: which token it begins, and what it can be inside of one.
 const (

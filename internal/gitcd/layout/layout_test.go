@@ -149,15 +149,15 @@ func TestL3FsckClean(t *testing.T) {
 var values = []struct{ name, value, blob string }{
 	{"empty", "", ""},
 	{"text", "hello", "hello"},
-	{"object", `{"a":1,"b":[true,{}],"c":"x y"}`, "{\n  \"a\": 1,\n  \"b\": [\n    true,\n    {}\n  ],\n  \"c\": \"x y\"\n}"},
-	{"object and newline", "{\"a\":1}\n", "{\n  \"a\": 1\n}\n"},
+	{"object", `{"a":1,"b":[true,{}],"c":"x y"}`, "{\n \"a\": 1,\n \"b\": [\n  true,\n  {}\n ],\n \"c\": \"x y\"\n}"},
+	{"object and newline", "{\"a\":1}\n", "{\n \"a\": 1\n}\n"},
 	{"empty object", "{}\n", "{}\n"},
 	{"spaces", `{"a": 1}`, `{"a": 1}`},
 	{"two newlines", "{}\n\n", "{}\n\n"},
-	{"already indented", "{\n  \"a\": 1\n}", "%gitcd raw\n{\n  \"a\": 1\n}"},
+	{"already indented", "{\n \"a\": 1\n}", "%gitcd raw\n{\n \"a\": 1\n}"},
 	{"marker", "%gitcd raw\nx", "%gitcd raw\n%gitcd raw\nx"},
 	{"other marker", "%gitcd v9\n", "%gitcd raw\n%gitcd v9\n"},
-	{"quotes", `{"a":"\"{[,:\\"}`, "{\n  \"a\": \"\\\"{[,:\\\\\"\n}"},
+	{"quotes", `{"a":"\"{[,:\\"}`, "{\n \"a\": \"\\\"{[,:\\\\\"\n}"},
 	{"cut", `{"a":`, `{"a":`},
 	{"two", `{}{}`, `{}{}`},
 	{"crossed", `[{]}`, `[{]}`},
@@ -183,7 +183,7 @@ func TestValues(t *testing.T) {
 func TestIndentIsJSONs(t *testing.T) {
 	value := []byte(`{"kind":"Pod","a":[],"b":[[],[1,-2.5e+3,null]],"c":{"d":{}},"e":"\u003c"}`)
 	var want bytes.Buffer
-	if err := json.Indent(&want, value, "", "  "); err != nil {
+	if err := json.Indent(&want, value, "", " "); err != nil {
 		t.Fatal(err)
 	}
 	if got := layout.Blob(value); string(got) != want.String() {

@@ -216,19 +216,19 @@ func TestRecord(t *testing.T) {
 		t.Errorf("law M8: %s", content)
 	}
 	const want = `{
-  "key": "/k",
-  "path": ".data.p",
-  "took": "theirs",
-  "branch": "main",
-  "why": "branch-order",
-  "reason": "main's value has been seen by others",
-  "base": {
-    "commits": [
-      "0100000000000000000000000000000000000000"
-    ],
-    "blob": "a966689c18ddf3ecefea1d55a2097ead488e2e10",
-    "hidden": true
-  },
+ "key": "/k",
+ "path": ".data.p",
+ "took": "theirs",
+ "branch": "main",
+ "why": "branch-order",
+ "reason": "main's value has been seen by others",
+ "base": {
+  "commits": [
+   "0100000000000000000000000000000000000000"
+  ],
+  "blob": "3968e6996cc7f07cc09211a540aa1c461f7b1f47",
+  "hidden": true
+ },
 `
 	if diff := cmp.Diff(want, string(content[:min(len(want), len(content))])); diff != "" {
 		t.Error(diff)

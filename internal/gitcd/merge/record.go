@@ -65,7 +65,7 @@ func Record(c Conflict, o Occasion) (key string, content []byte, err error) {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
+	e.SetIndent("", " ") // as layout does it
 	if err := e.Encode(file); err != nil {
 		return "", nil, fmt.Errorf("render conflict of key %q: %w", c.Key, err)
 	}

@@ -14,7 +14,7 @@ import (
 var (
 	modelKeys = []string{"a", "a/b", "a/b/c", "b", "/registry/pods/d/x", "/registry/pods/d/y", "/registry/leases/d/z", "compact_rev_key"}
 	modelEnds = []string{"", "", "\x00", "b", "c", "/registry/pods0", "a/c", "\x01"}
-	modelVals = []string{"", "1", `{"a":1}`, "{\"a\":[1,2]}\n", "%gitcd raw\nx", "{\n  \"a\": 1\n}"}
+	modelVals = []string{"", "1", `{"a":1}`, "{\"a\":[1,2]}\n", "%gitcd raw\nx", "{\n \"a\": 1\n}"}
 )
 
 func drawRange(t *rapid.T, rev int64) *mvcc.RangeRequest {
