@@ -58,7 +58,8 @@ type File struct {
 	Index *Index
 	data  io.ReaderAt
 	// end is where the entries end and the trailer begins.
-	end int64
+	end   int64
+	bases bases
 }
 
 // OpenFile checks the head of a pack against its index.
@@ -88,9 +89,4 @@ func (f *File) Get(id gitobj.ID) (kind gitobj.Kind, data []byte, found bool, err
 	}
 	kind, data, err = f.At(off)
 	return kind, data, err == nil, err
-}
-
-// At returns the object whose entry begins at off.
-func (f *File) At(off int64) (gitobj.Kind, []byte, error) {
-	return Resolve(f.data, off, f.end, f.Index.Find)
 }
