@@ -25,6 +25,9 @@ type Client struct {
 	Limits Limits
 	// Agent is what the client calls itself. Default gitcd.
 	Agent string
+	// Foreign takes in trees as any Git repository has them: executables, symbolic links, submodules, names that begin
+	// with .git. Without it law T2 holds for what is fetched.
+	Foreign bool
 }
 
 // StatusError is an HTTP answer other than 200.
@@ -206,7 +209,7 @@ func (c *Client) Fetch(ctx context.Context, store Objects, wants, haves []gitobj
 	if err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
-	kept, err := Complete(ctx, store, came, wants)
+	kept, err := complete(ctx, store, came, wants, c.Foreign)
 	if err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}

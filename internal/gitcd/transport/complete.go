@@ -26,6 +26,8 @@ var (
 type arrival struct {
 	store Objects
 	came  map[gitobj.ID]Object // id -> object, in quarantine
+	// foreign admits what any Git repository may have.
+	foreign bool
 }
 
 // Get reads from the quarantine, then from the store.
@@ -56,7 +58,11 @@ func Over(store Objects, came []Object) Objects {
 // Complete checks what arrived against what is there (laws T1 and T2) and
 // returns the new objects that the tips reach, each after what it names (T4).
 func Complete(ctx context.Context, store Objects, came []Object, tips []gitobj.ID) ([]Object, error) {
-	a := arrival{store: store, came: make(map[gitobj.ID]Object, len(came))}
+	return complete(ctx, store, came, tips, false)
+}
+
+func complete(ctx context.Context, store Objects, came []Object, tips []gitobj.ID, foreign bool) ([]Object, error) {
+	a := arrival{store: store, came: make(map[gitobj.ID]Object, len(came)), foreign: foreign}
 	for _, o := range came {
 		if !store.Has(o.ID) {
 			a.came[o.ID] = o
@@ -167,13 +173,36 @@ func (a arrival) check(where string, kind gitobj.Kind, id gitobj.ID) (bool, erro
 	if tree.Size() != len(o.Data) {
 		return false, fmt.Errorf("/%s: a mode is padded with zeros: %w", where, ErrUnsafe)
 	}
+	admit := checkEntry
+	if a.foreign {
+		admit = checkForeignEntry
+	}
 	for _, e := range tree {
-		if err := checkEntry(e); err != nil {
+		if err := admit(e); err != nil {
 			return false, fmt.Errorf("/%s: %w", where, err)
 		}
 	}
 	return true, nil
 }
+
+// checkForeignEntry refuses what stock Git refuses.
+func checkForeignEntry(e gitobj.Entry) error {
+	switch {
+	case e.Name == "." || e.Name == ".." || strings.EqualFold(e.Name, ".git"):
+		return fmt.Errorf("entry %q could be taken for a directory that is none of the tree's: %w", e.Name, ErrUnsafe)
+	case e.Mode != gitobj.ModeFile && e.Mode != gitobj.ModeDir && e.Mode != modeExec && e.Mode != modeOld && e.Mode != modeLink && e.Mode != modeSubmodule:
+		return fmt.Errorf("entry %q has mode %06o, which Git does not know: %w", e.Name, e.Mode, ErrUnsafe)
+	}
+	return nil
+}
+
+// The modes that gitcd does not write.
+const (
+	modeExec      = 0o100755
+	modeOld       = 0o100664 // of early versions of Git
+	modeLink      = 0o120000
+	modeSubmodule = 0o160000
+)
 
 // checkEntry holds law T2.
 func checkEntry(e gitobj.Entry) error {

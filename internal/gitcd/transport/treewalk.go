@@ -51,6 +51,9 @@ func (w *treeWalk) root(id gitobj.ID, bases []gitobj.ID) error {
 }
 
 func (w *treeWalk) object(where string, mode uint32, id gitobj.ID, bases []gitobj.ID) error {
+	if mode == modeSubmodule {
+		return nil // a commit of another repository
+	}
 	if _, ok := w.seen[id]; ok || id == emptyTree && !w.store.Has(id) {
 		return nil
 	}

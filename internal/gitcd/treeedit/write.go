@@ -72,6 +72,11 @@ func (w *writer) dir(ctx context.Context, path string, old *dir, value gitobj.ID
 	if err := find(old.data, probes); err != nil {
 		return nil, fmt.Errorf("directory %q: %w", path, err)
 	}
+	for _, p := range probes {
+		if p.name == layout.Self && p.strange() && p.want == nil {
+			p.want = p.have // only a key takes its place
+		}
+	}
 	next := &dir{read: true, children: old.children, used: w.round}
 	for i := range children {
 		if err := w.child(ctx, path, next, &children[i]); err != nil {
@@ -254,7 +259,7 @@ func (d *dir) onlyValue() (gitobj.ID, bool, error) {
 	if err != nil {
 		return gitobj.Zero, false, err
 	}
-	if c.next != len(d.data) || c.dir || string(c.name) != layout.Self {
+	if c.next != len(d.data) || c.dir || string(c.name) != layout.Self || modeOf(c.mode()) == "" {
 		return gitobj.Zero, false, nil
 	}
 	return c.id(), true, nil
