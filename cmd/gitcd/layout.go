@@ -15,9 +15,6 @@ import (
 func layOut(o mvcc.Options, c *gitcdv1.Config, strange *strangers) (mvcc.Options, error) {
 	o.Start = mvcc.Start{Revision: c.Start.Revision, History: c.Start.History}
 	o.Unserved = strange.add
-	if len(c.Keys) == 0 {
-		return o, nil
-	}
 	rules := make([]keymap.Rule, len(c.Keys))
 	for i, k := range c.Keys {
 		rules[i] = keymap.Rule(k)

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -145,21 +144,10 @@ func aloneConfig(f *aloneFlags) (*gitcdv1.Config, error) {
 	if len(f.events) > 0 {
 		c.Events = &gitcdv1.Events{Listeners: listeners(f.events)}
 	}
-	for _, rule := range f.keys {
-		prefix, tree, ok := strings.Cut(rule, "=")
-		if !ok {
-			return nil, &usageError{fmt.Errorf("--key-prefix %q: write <prefix>=<directory>/, such as /=clusters/blue/", rule)}
-		}
-		c.Keys = append(c.Keys, gitcdv1.KeyPrefix{Prefix: prefix, Tree: tree})
-	}
-	data, err := c.Marshal()
-	if err != nil {
+	if c.Keys, err = keyPrefixes(f.keys); err != nil {
 		return nil, err
 	}
-	if c, err = gitcdv1.Load(data); err != nil {
-		return nil, &usageError{err}
-	}
-	return c, nil
+	return checked(c)
 }
 
 // serveMemory serves a store that dies with the process.
@@ -185,7 +173,7 @@ type heaven struct {
 	holder   string
 	branch   *branch.Branch
 	epoch    int64
-	up       *exchange.Remote   // nil: the branch stays alone
+	up       *exchange.Remote // nil: the branch stays alone
 	strange  strangers
 	exchange *exchange.Exchange // nil: the branch stays alone
 	fenced   chan struct{}      // closed when another writer has the branch: nothing is answered any more
@@ -280,6 +268,9 @@ func (h *heaven) run(ctx context.Context) error {
 		}()
 	} else {
 		lost <- nil
+	}
+	if err := h.startPulls(servingCtx, servers.Go); err != nil {
+		servers.Go(func() error { return err })
 	}
 	servers.Go(func() error { return failure(servingCtx, h.branch.Store) })
 	err := servers.Wait()

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/branch"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/exchange"
@@ -19,31 +17,6 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
 )
-
-func initCommand() *cobra.Command {
-	var file string
-	cmd := &cobra.Command{
-		Use:   "init",
-		Short: "Clone the branch, or begin it, and take its next epoch",
-		Long: `Clone the branch, or begin it, and take its next epoch, so that no other
-writer can advance it. Waits until the upstream has what is needed. Safe to run
-again: a holder that goes on with its repository keeps its epoch.`,
-		Example: "  gitcd init --config /etc/gitcd/config.yaml",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := loadConfig(file)
-			if err != nil {
-				return err
-			}
-			return initialise(cmd.Context(), c)
-		},
-	}
-	cmd.Flags().StringVar(&file, "config", "", "configuration file")
-	if err := cmd.MarkFlagRequired("config"); err != nil {
-		panic(err)
-	}
-	return cmd
-}
 
 func initialise(ctx context.Context, c *gitcdv1.Config) (err error) {
 	logger := newLogger(c.Logging)

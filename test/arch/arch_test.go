@@ -37,6 +37,7 @@ var storage = map[string][]string{
 	"internal/gitcd/snapshot":  {},
 	"internal/gitcd/etcdapi":   {"mvcc", "snapshot"},
 	"internal/gitcd/exchange":  {"gitobj", "journal", "merge", "mvcc", "transport", "treeedit", "layout"},
+	"internal/gitcd/pull":      {"exchange", "gitobj", "journal", "layout", "merge", "mvcc", "transport", "treeedit"},
 	"internal/gitcd/hub":       {"gitobj", "journal", "merge", "transport", "treeedit", "layout"},
 }
 

@@ -69,7 +69,7 @@ func (x *Exchange) tryJoin(ctx context.Context, theirs gitobj.ID) (done bool, er
 	if err != nil {
 		return false, err
 	}
-	in.Message, err = x.message(m, merge.Occasion{
+	in.Message, err = Message("merge main into "+x.o.Branch, m, merge.Occasion{
 		Who: x.o.Branch, When: when.Committer.When, Bases: m.Bases,
 		Ours: view.Head, Theirs: theirs, OurBranch: x.o.Branch, TheirBranch: merge.MainBranch,
 	})
@@ -98,11 +98,11 @@ const (
 	mostRecords = 1000
 )
 
-// message is the message of a merge commit. The conflicts that the merge
+// Message is the message of a merge commit. The conflicts that the merge
 // decided are recorded in it: the commit and its record are one.
-func (x *Exchange) message(m merge.Merged, o merge.Occasion) (string, error) {
+func Message(subject string, m merge.Merged, o merge.Occasion) (string, error) {
 	var out strings.Builder
-	fmt.Fprintf(&out, "merge main into %s\n", x.o.Branch)
+	out.WriteString(subject + "\n")
 	if len(m.Conflicts) == 0 {
 		return out.String(), nil
 	}

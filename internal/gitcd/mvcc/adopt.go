@@ -43,6 +43,12 @@ func (r *recovery) adopt(ctx context.Context, head gitobj.ID, above int64) error
 	if err := r.begin(ctx, past, first); err != nil {
 		return fmt.Errorf("read the tree of %s: %w", head, err)
 	}
+	if len(past) > 1 { // of what is no key's, the head's is told of
+		err := treeedit.WalkAll(ctx, r.store.log, past[len(past)-1], func(string, gitobj.ID) error { return nil }, r.unserved)
+		if err != nil {
+			return fmt.Errorf("read the tree of %s: %w", head, err)
+		}
+	}
 	for i := 1; i < len(past); i++ {
 		if err := r.differ(ctx, past[i-1], past[i]); err != nil {
 			return fmt.Errorf("read the history of %s: %w", head, err)
@@ -59,12 +65,16 @@ func (r *recovery) begin(ctx context.Context, past []gitobj.ID, first bool) erro
 	}
 	var files []file
 	if len(past) > 0 {
+		other := r.unserved
+		if len(past) > 1 {
+			other = func(string) error { return nil }
+		}
 		err := treeedit.WalkAll(ctx, r.store.log, past[0], func(tree string, blob gitobj.ID) error {
 			if key, ok := r.store.keyOf(tree); ok {
 				files = append(files, file{key: key, blob: blob})
 			}
 			return nil
-		}, r.unserved)
+		}, other)
 		if err != nil {
 			return err
 		}
@@ -200,8 +210,11 @@ func (r *recovery) ahead(head gitobj.ID) (bool, error) {
 			return true, nil
 		}
 		commit, err := r.committer.commitOf(queue[0])
-		if err != nil {
+		if err != nil && queue[0] == head {
 			return false, err
+		}
+		if err != nil {
+			continue // the history is shortened here
 		}
 		for _, p := range commit.Parents {
 			if !seen[p] {

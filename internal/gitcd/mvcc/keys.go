@@ -10,6 +10,9 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 )
 
+// ErrOtherKeys says that a store's keys lie elsewhere than whoever opens it believes.
+var ErrOtherKeys = errors.New("its keys lie elsewhere")
+
 // ErrNoPlace says that a key begins with none of the prefixes that a store serves.
 var ErrNoPlace = errors.New("etcdserver: the key begins with no prefix that is served here")
 
@@ -25,14 +28,14 @@ type Keys interface {
 }
 
 func (s *Store) treeKey(key string) (string, bool) {
-	if s.o.Keys == nil {
+	if !s.mapped {
 		return key, true
 	}
 	return s.o.Keys.Tree(key)
 }
 
 func (s *Store) keyOf(tree string) (string, bool) {
-	if s.o.Keys == nil {
+	if !s.mapped {
 		return tree, true
 	}
 	return s.o.Keys.Key(tree)
@@ -49,7 +52,7 @@ func (s *Store) keysText() string {
 // admitKeys refuses to put a key that has no place in the tree, unless it is of
 // grain Local and needs none.
 func (s *Store) admitKeys(t *Txn) error {
-	if s.o.Keys == nil {
+	if !s.mapped {
 		return nil
 	}
 	for _, ops := range [][]Op{t.Then, t.Else} {
@@ -71,7 +74,7 @@ func (s *Store) admitKeys(t *Txn) error {
 
 // named returns what is dirty by the keys that clients know.
 func (c *committer) named() map[string]dirtyKey {
-	if c.store.o.Keys == nil {
+	if !c.store.mapped {
 		return c.dirty
 	}
 	out := make(map[string]dirtyKey, len(c.dirty))

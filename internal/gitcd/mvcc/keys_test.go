@@ -117,6 +117,9 @@ func TestKeysLieElsewhere(t *testing.T) {
 	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := mvcc.Open(t.Context(), log, mvcc.Options{Branch: branch}); !errors.Is(err, mvcc.ErrOtherKeys) || !strings.Contains(err.Error(), "/blue/") {
+		t.Errorf("opened without knowing where keys lie: %v", err)
+	}
 	// Other keys are another store, above the old one.
 	o.Keys = moved("/green/")
 	s = open(t, log, o)

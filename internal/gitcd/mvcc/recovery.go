@@ -34,6 +34,9 @@ func (r *recovery) run(ctx context.Context) error {
 		return err
 	}
 	head, _ := r.store.log.Ref(r.store.o.Branch)
+	if r.keys != "" && r.store.o.Keys == nil {
+		return fmt.Errorf("%w: %s; open it with the same", ErrOtherKeys, r.keys)
+	}
 	switch {
 	case r.state.number > 0 && r.keys != r.store.keysText():
 		if err := r.adopt(ctx, head, r.state.rev); err != nil {

@@ -30,8 +30,8 @@ type Options struct {
 	Holder string
 	// Grains say how much Git history keys get. Default layout.DefaultGrains.
 	Grains layout.Grains
-	// Keys say where keys lie in the tree. Nil: where they say. A store that is opened with others than before begins a
-	// new line of revisions above the old one.
+	// Keys say where keys lie in the tree. A store that is opened with others than before begins a new line of revisions
+	// above the old one. Nil: where they say; a store that had others is then refused.
 	Keys Keys
 	// Start says how a branch is begun that has commits, but no revisions yet.
 	Start Start
@@ -108,6 +108,7 @@ func (o Options) withDefaults() Options {
 // compaction, its leases and its watches.
 type Store struct {
 	o      Options
+	mapped bool // keys lie elsewhere than they say
 	log    Log // nil: nothing outlives the process, and there are no commits
 	clock  clock.Clock
 	vals   *values
@@ -141,6 +142,7 @@ func Open(ctx context.Context, log Log, o Options) (*Store, error) {
 	}
 	s := &Store{o: o.withDefaults(), log: log, failed: make(chan struct{}), stop: make(chan struct{})}
 	s.clock = s.o.Clock
+	s.mapped = s.keysText() != ""
 	s.vals = &values{log: log, budget: s.o.ValueBudget}
 	s.leases = newLeases(s.clock)
 	s.hub = &watchHub{stats: &s.stats}
