@@ -59,10 +59,12 @@ func Open(ctx context.Context, fsys vfs.FS, dir string, o Options) (_ *Journal, 
 	if err := j.load(); err != nil {
 		return nil, err
 	}
+	take := j.takeOver
 	if fresh {
-		if err := j.adopt(ctx); err != nil {
-			return nil, err
-		}
+		take = j.adopt
+	}
+	if err := take(ctx); err != nil {
+		return nil, err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	j.stop = stop
