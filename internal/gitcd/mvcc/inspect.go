@@ -26,10 +26,19 @@ func (s *Store) Inspect(ctx context.Context) error {
 	if s.log == nil {
 		return nil
 	}
-	p, err := s.Past(ctx)
-	if err != nil {
-		return fmt.Errorf("inspect: %w", err)
+	for {
+		p, err := s.Past(ctx)
+		if err != nil {
+			return fmt.Errorf("inspect: %w", err)
+		}
+		if err = s.inspect(ctx, p); err == nil || s.CompactRevision() == p.Compacted {
+			return err
+		}
+		// A compaction came between: what was missing may not be missed.
 	}
+}
+
+func (s *Store) inspect(ctx context.Context, p *Past) error {
 	n := 0
 	return p.versions(func(key string, v *version) error {
 		if v.deleted {
@@ -47,6 +56,9 @@ func (s *Store) Inspect(ctx context.Context) error {
 		}
 		if failed := s.failure(); failed != nil {
 			return failed
+		}
+		if s.CompactRevision() != p.Compacted {
+			return err
 		}
 		err = fmt.Errorf("inspect: key %q at revision %d: %w; run gitcd verify, and restore what it names", key, v.mod, err)
 		s.alert(AlarmCorrupt)

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 )
@@ -116,26 +118,70 @@ func (p *Past) keep(ctx context.Context, v view, at int64, want func(found) bool
 	return ctx.Err()
 }
 
-// Each yields the changes in the order in which they were made. Values are read
-// one at a time.
+const (
+	// aheadValues are how many values are read at once, by aheadReaders.
+	aheadValues  = 256
+	aheadReaders = 4
+	// aheadBytes is how large they are together, about.
+	aheadBytes = 2 << 20
+)
+
+// Each yields the changes in the order in which they were made. No more values
+// are held than are read at once.
 func (p *Past) Each(ctx context.Context, yield func(Change) error) error {
-	give := func(key string, v *version) error {
-		c := Change{Sub: int64(v.sub), Deleted: v.deleted, KV: v.meta(key)}
-		if !v.deleted {
-			var err error
-			if c.KV.Value, err = p.vals.peek(v); err != nil {
+	a := &ahead{vals: p.vals, yield: yield}
+	err := p.versions(func(key string, v *version) error {
+		if len(a.next) == aheadValues || a.bytes >= aheadBytes {
+			if err := a.give(ctx); err != nil {
 				return err
 			}
 		}
-		return yield(c)
-	}
-	n := 0
-	return p.versions(func(key string, v *version) error {
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return give(key, v)
+		a.next = append(a.next, found{key: key, ver: v})
+		a.bytes += max(v.size, 0)
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return a.give(ctx)
+}
+
+// ahead reads some values at once, and yields them in order.
+type ahead struct {
+	vals  *values
+	yield func(Change) error
+	next  []found
+	bytes int64
+}
+
+func (a *ahead) give(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	read := make([][]byte, len(a.next))
+	var group errgroup.Group
+	for r := range aheadReaders {
+		group.Go(func() (err error) {
+			for i := r; i < len(a.next) && err == nil; i += aheadReaders {
+				if !a.next[i].ver.deleted {
+					read[i], err = a.vals.peek(a.next[i].ver)
+				}
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i, f := range a.next {
+		c := Change{Sub: int64(f.ver.sub), Deleted: f.ver.deleted, KV: f.ver.meta(f.key)}
+		c.KV.Value = read[i]
+		if err := a.yield(c); err != nil {
+			return err
+		}
+	}
+	a.next, a.bytes = a.next[:0], 0
+	return nil
 }
 
 // peek returns the value of a version without keeping it.
