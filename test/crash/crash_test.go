@@ -91,7 +91,7 @@ func life(t *testing.T, seed, rounds uint64, variants *atomic.Uint64) {
 		for i, l := range all {
 			variants.Add(2)
 			before := l.disk.CrashClone(vfs.Kill, nil)
-			after, err := compare(t.Context(), l, s)
+			after, err := compare(t.Context(), l, s, i == keep)
 			if err == nil && round%sample == seed%sample {
 				err = fsck(t, after.disk)
 			}

@@ -42,7 +42,7 @@ func TestEverySyncPoint(t *testing.T) {
 		for _, l := range all {
 			disk := l.disk.CrashClone(vfs.Kill, nil)
 			if err == nil {
-				_, err = compare(t.Context(), l, small())
+				_, err = compare(t.Context(), l, small(), false)
 			}
 			if err != nil {
 				failed(t, 3, uint64(n), left{disk: disk, crash: l.crash, at: l.at}, err)
@@ -78,7 +78,7 @@ func TestEveryByte(t *testing.T) {
 		if err := disk.Overwrite(name, 0, content); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := compare(t.Context(), left{disk: disk, told: l.told.copyLocked()}, small()); err != nil {
+		if _, err := compare(t.Context(), left{disk: disk, told: l.told.copyLocked()}, small(), false); err != nil {
 			failed(t, 5, 0, left{disk: disk, at: fmt.Sprintf("%s at %d", what, at)}, err)
 		}
 		checked++

@@ -132,7 +132,7 @@ func play(ctx context.Context, from left, s setting, random *rand.Rand, n, write
 
 // compare opens what is left, looks at everything, loses power at once, and
 // looks again. It returns what is left then.
-func compare(ctx context.Context, l left, s setting) (left, error) {
+func compare(ctx context.Context, l left, s setting, deep bool) (left, error) {
 	b, err := branch.Open(ctx, l.disk, dir, s.journal, s.store)
 	if err != nil {
 		return l, fmt.Errorf("open: %w", err)
@@ -154,13 +154,19 @@ func compare(ctx context.Context, l left, s setting) (left, error) {
 	if err := b.Close(ctx); err != nil {
 		return again, fmt.Errorf("close: %w", err)
 	}
-	return out, sound(ctx, again.disk)
+	return out, sound(ctx, again.disk, deep)
 }
 
-// sound checks C7 as gitcd verify does, and C5 once more: each commit since the last checkpoint is derived again.
-func sound(ctx context.Context, disk vfs.FS) error {
+// sound checks C7 and, if it is to go deep, as gitcd verify does, C5 once more: each commit since the last checkpoint is derived again.
+func sound(ctx context.Context, disk vfs.FS, deep bool) error {
 	var broken []string
-	err := branch.Check(ctx, disk, dir, mvcc.Options{}, func(law, where string) { broken = append(broken, law+": "+where) })
+	report := func(law, where string) { broken = append(broken, law+": "+where) }
+	var err error
+	if deep {
+		err = branch.Check(ctx, disk, dir, mvcc.Options{}, report)
+	} else {
+		err = journal.Check(disk, dir, report)
+	}
 	if len(broken) > 0 {
 		err = errors.Join(err, fmt.Errorf("C7: %s", strings.Join(broken, "; ")))
 	}
