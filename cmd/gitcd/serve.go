@@ -80,6 +80,17 @@ single branch that stays alone: no upstream, no hub, no pulls.`,
   # take the place of an etcd that clients know by its ids
   gitcd serve --dir /var/lib/store.git --listen http://127.0.0.1:2379 --name etcd-0 --cluster-id cdf818194e3a8c32 --member-id 8e9e05c52164694d
 
+  # merge what others push to a plain Git repository, every 30 s
+  cat >config.yaml <<EOF
+  apiVersion: gitcd.trishanku.org/v1alpha1
+  kind: Config
+  repository: /var/lib/store.git
+  branch: main
+  listeners: [{url: "http://127.0.0.1:2379"}]
+  pulls: [{url: "https://example.org/store.git", usernameFile: /etc/git/username, passwordFile: /etc/git/password}]
+  EOF
+  gitcd serve --config config.yaml
+
   # several branches of one repository, each as an etcd of its own
   cat >config.yaml <<EOF
   apiVersion: gitcd.trishanku.org/v1alpha1

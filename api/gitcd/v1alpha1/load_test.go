@@ -95,6 +95,16 @@ func TestLoadNamesFieldAndMend(t *testing.T) {
 		{"quota below nothing", branch + "limits: {quotaBytes: -1}\n", "limits.quotaBytes: is -1"},
 		{"compacted twice", branch + "limits: {compactAfter: 1h, compactBeyond: 10}\n", "does not go with limits.compactAfter"},
 		{"limits of a hub", hub + "limits: {quotaBytes: 1}\n", "limits: belongs to a branch's server"},
+		{"cluster id", branch + "member: {clusterID: xyz}\n", "member.clusterID: is \"xyz\"; write up to 16 hexadecimal digits"},
+		{"tree without a slash", branch + "keys: [{prefix: /a/, tree: b}]\n", "keys[0].tree: is \"b\"; write a directory"},
+		{"tree of Git", branch + "keys: [{prefix: /a/, tree: .git/}]\n", "keys[0].tree"},
+		{"one place for two", branch + "keys: [{prefix: /a/, tree: x/}, {prefix: /b/, tree: x/y/}]\n", "choose directories of which none holds another"},
+		{"pull in plain text", branch + "pulls: [{url: \"http://example.org/x\"}]\n", "only loopback addresses are asked"},
+		{"pull twice", branch + "pulls: [{url: \"https://a/x\"}, {url: \"https://b/x\"}]\n", "pulls[1].name: \"origin\" was given in pulls[0] already"},
+		{"password alone", branch + "pulls: [{url: \"https://a/x\", passwordFile: /p}]\n", "usernameFile and passwordFile go together"},
+		{"start", branch + "start: {history: -1}\n", "start.history: is -1"},
+		{"branches and upstream", head + "branches: [{name: a, listeners: [{url: \"unix:///s\"}]}]\nupstream: {url: \"https://h\"}\n", "is served by a gitcd of its own"},
+		{"hub with keys", hub + "keys: [{prefix: /a/, tree: b/}]\n", "keys: belongs to a branch's server"},
 		{"log level", branch + "logging: {level: loud}\n", "logging.level"},
 	}
 	for _, c := range cases {
