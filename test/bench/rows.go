@@ -74,7 +74,7 @@ func specs() []spec {
 		verb := map[string]string{"create": "create", "update": "guarded update"}[w]
 		for _, c := range concurrency {
 			id := fmt.Sprintf("%s.%d.", w, c.clients)
-			title := fmt.Sprintf("%s 1 KiB, %d clients", verb, c.clients)
+			title := fmt.Sprintf("%s 1 KiB, %s", verb, plural(c.clients, "client"))
 			row(id+"rate", title, "/s", bar{atLeast, c.bar})
 			row(id+"p50", title+", p50", "ms", bar{})
 			row(id+"p99", title+", p99", "ms", bar{atMost, 1})
@@ -88,7 +88,7 @@ func specs() []spec {
 	row("update.100.cpu", "server CPU an update, 100 clients", "us", bar{})
 	row("update.100.disk", "bytes to disk an update, 100 clients", "B", bar{})
 	for _, n := range readers {
-		id, title := fmt.Sprintf("read.get%d.", n), fmt.Sprintf("get, %d clients", n)
+		id, title := fmt.Sprintf("read.get%d.", n), "get, "+plural(n, "client")
 		row(id+"rate", title, "/s", bar{atLeast, 1})
 		row(id+"p99", title+", p99", "ms", bar{})
 	}
@@ -99,7 +99,7 @@ func specs() []spec {
 	row("restart.count.rate", "count of the filled store", "/s", bar{atLeast, 2})
 	for _, w := range watching {
 		id := fmt.Sprintf("watch.%d.", w.watchers)
-		title := fmt.Sprintf("watch, %d watchers, prev_kv, %d writes/s, put to event", w.watchers, w.rate)
+		title := fmt.Sprintf("watch, %s, prev_kv, %d writes/s, put to event", plural(w.watchers, "watcher"), w.rate)
 		row(id+"p50", title+", p50", "ms", bar{atMost, 1})
 		row(id+"p99", title+", p99", "ms", bar{atMost, 1})
 		row(id+"cpu", title+", server CPU an event", "us", bar{})
@@ -121,4 +121,11 @@ func specs() []spec {
 	row("kubernetes.apicpu", "through kube-apiserver, kube-apiserver's CPU", "s", bar{})
 	row("kubernetes.json.wall", "through kube-apiserver, all steps, etcd with JSON too", "s", bar{})
 	return out
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
