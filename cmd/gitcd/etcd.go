@@ -118,7 +118,7 @@ func serveEtcdOn(ctx context.Context, o *etcdOptions, log *slog.Logger, endpoint
 	if err != nil {
 		return &usageError{err}
 	}
-	b, err := branch.Open(ctx, vfs.OS{}, dir, journal.Options{NoSync: o.unsafeNoFsync, RepackInterval: repackInterval}, mvcc.Options{
+	b, err := branch.Open(ctx, vfs.OS{}, dir, journal.Options{NoSync: o.unsafeNoFsync}, mvcc.Options{
 		Author: mvcc.Identity{Name: o.name, Email: o.name + "@gitcd.invalid"}, MinLeaseTTL: o.minLeaseTTL(),
 		Quota: o.quota, AutoCompact: compact,
 	})

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,6 +45,9 @@ type upkeep struct {
 
 // run does what is due, until the context ends.
 func (u *upkeep) run(ctx context.Context) {
+	var folding sync.WaitGroup
+	defer folding.Wait()
+	folding.Go(func() { u.j.RepackEvery(ctx, repackInterval) })
 	for tick := time.NewTicker(saveInterval); ; {
 		select {
 		case <-ctx.Done():

@@ -65,6 +65,7 @@ func serveHub(ctx context.Context, c *gitcdv1.Config) (err error) {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.Run(ctx) })
+	group.Go(func() error { (&upkeep{log: logger, j: j}).run(ctx); return nil })
 	group.Go(func() error { return serveHTTP(ctx, l, h.Handler(), 5*time.Second) })
 	if c.StatusListen != "" {
 		sl, err := listenTCP(ctx, c.StatusListen)

@@ -196,7 +196,7 @@ func openJournal(ctx context.Context, c *gitcdv1.Config) (*journal.Journal, erro
 		return nil, fmt.Errorf("make the repository's directory: %w", err)
 	}
 	j, err := journal.Open(ctx, vfs.OS{}, c.Repository, journal.Options{
-		PublishInterval: c.PublishInterval.Duration, Keep: branch.Keep, RepackInterval: repackInterval,
+		PublishInterval: c.PublishInterval.Duration, Keep: branch.Keep,
 	})
 	if err != nil {
 		return nil, err

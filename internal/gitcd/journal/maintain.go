@@ -30,7 +30,7 @@ func (j *Journal) startMaintenance(ctx context.Context) error {
 	}
 	j.background.Go(func() { j.keepRoom(ctx) })
 	if j.opts.RepackInterval > 0 {
-		j.background.Go(func() { j.keepRepacked(ctx) })
+		j.background.Go(func() { j.RepackEvery(ctx, j.opts.RepackInterval) })
 	}
 	if j.opts.PublishInterval < 0 {
 		return nil

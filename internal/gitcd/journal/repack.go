@@ -180,10 +180,13 @@ func (j *Journal) History() History {
 	return h
 }
 
-// keepRepacked repacks in the background. What fails is tried again the next time.
-func (j *Journal) keepRepacked(ctx context.Context) {
-	for {
-		timer := j.opts.Clock.NewTimer(j.opts.RepackInterval)
+// RepackEvery repacks, and mends what Git may have done, again and again until
+// the context ends or the journal fails. What fails is tried again the next time. It
+// is not for a time in which objects are written long before a ref or a record
+// names them, as by a clone.
+func (j *Journal) RepackEvery(ctx context.Context, interval time.Duration) {
+	for j.failed() == nil {
+		timer := j.opts.Clock.NewTimer(interval)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
