@@ -24,7 +24,7 @@ func TestJ11Background(t *testing.T) {
 	h := &renewals{}
 	var frames []journal.Frame
 	most := 0
-	for range 1500 {
+	for range 800 {
 		frames = append(frames, h.next(4))
 		appendOne(t, j, frames[len(frames)-1], true)
 		if _, _, err := j.Get(frames[len(frames)/2].Objects[0].ID); err != nil {
@@ -37,7 +37,7 @@ func TestJ11Background(t *testing.T) {
 			if err := j.Publish(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			for range 20 { // the fold rests, over and over
+			for n := 0; n < 5 || n < 20_000 && j.History().Waiting > 20; n++ { // the fold rests, over and over
 				clock.Step(5 * time.Second)
 				time.Sleep(100 * time.Microsecond)
 			}
