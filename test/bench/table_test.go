@@ -8,6 +8,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTable(t *testing.T) {
@@ -63,6 +64,18 @@ func TestCompareWithThePreviousRun(t *testing.T) {
 	got := compare(make3(150, 104), &record{Environment: []string{"then"}, Cells: make3(100, 100).cells})
 	if !strings.Contains(got, "| moved | 1.00 | 1.50 | 100/s | 150/s |") || strings.Contains(got, "stayed") {
 		t.Error(got)
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	var times []time.Duration
+	for i := range 1001 {
+		times = append(times, time.Duration(i)*time.Millisecond)
+	}
+	for q, want := range map[float64]float64{0: 0, 0.5: 500, 0.99: 990, 1: 1000} {
+		if got := quantile(times, q); math.Abs(got-want) > 1e-9 {
+			t.Errorf("quantile %v is %v ms, not %v", q, got, want)
+		}
 	}
 }
 
