@@ -22,7 +22,7 @@ import (
 // The environment's user and password, for any host that a pull names.
 const (
 	usernameVariable = "GIT_CREDENTIAL_USERNAME"
-	passwordVariable = "GIT_CREDENTIAL_PASSWORD"
+	passwordVariable = "GIT_CREDENTIAL_PASSWORD" //nolint:gosec // the name of a variable
 )
 
 // gitClient returns a client of a plain Git repository.

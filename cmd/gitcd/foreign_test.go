@@ -18,7 +18,7 @@ func project(t *testing.T) (work, bare string) {
 	for name, text := range map[string]string{"README.md": "one\n", "a b/ü.txt": "x\n", ".github/w.yml": "y\n", "run.sh": "#!/bin/sh\n", "gone": "z"} {
 		write(t, work, name, text)
 	}
-	for _, err := range []error{os.Symlink("README.md", filepath.Join(work, "link")), os.Chmod(filepath.Join(work, "run.sh"), 0o755)} { //nolint:gosec // that is the point
+	for _, err := range []error{os.Symlink("README.md", filepath.Join(work, "link")), os.Chmod(filepath.Join(work, "run.sh"), 0o755)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,10 +36,10 @@ func project(t *testing.T) (work, bare string) {
 func write(t *testing.T, dir, name, text string) {
 	t.Helper()
 	file := filepath.Join(dir, name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // a test's
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // a test's
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -31,7 +31,7 @@ func Check(ctx context.Context, fsys vfs.FS, dir string, o mvcc.Options, report 
 }
 
 func check(ctx context.Context, j *journal.Journal, o mvcc.Options, report func(law, where string)) error {
-	t, _, err := readTable(j)
+	t, err := readTable(j)
 	if err != nil {
 		report("M6", err.Error())
 		return nil

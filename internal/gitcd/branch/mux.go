@@ -61,7 +61,7 @@ const (
 // newMux finds out which branches a journal has, and which records the
 // branches that are not to be opened have.
 func newMux(j *journal.Journal, open []string) (*mux, error) {
-	t, _, err := readTable(j)
+	t, err := readTable(j)
 	if err != nil {
 		return nil, err
 	}

@@ -104,14 +104,13 @@ func decodeTable(checkpoint []byte) (table, error) {
 	return t, nil
 }
 
-// readTable returns the table of a journal, nil if it has none yet, and up to which frame the checkpoint goes.
-func readTable(j *journal.Journal) (table, uint64, error) {
-	checkpoint, upTo, err := j.LastCheckpoint()
+// readTable returns the table of a journal, nil if it has none yet.
+func readTable(j *journal.Journal) (table, error) {
+	checkpoint, _, err := j.LastCheckpoint()
 	if err != nil || !isTable(checkpoint) {
-		return nil, upTo, err
+		return nil, err
 	}
-	t, err := decodeTable(checkpoint)
-	return t, upTo, err
+	return decodeTable(checkpoint)
 }
 
 // tag marks a record as that of a branch.

@@ -5,6 +5,7 @@ package pack
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
@@ -69,23 +70,7 @@ func (f *File) At(off int64) (gitobj.Kind, []byte, error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		var base int64
-		switch e.Type {
-		case OfsDelta:
-			if e.Distance > off-HeaderSize {
-				return 0, nil, fmt.Errorf("entry at %d: base lies before the pack: %w", off, ErrCorrupt)
-			}
-			base = off - e.Distance
-		case RefDelta:
-			at, found, err := f.Index.Find(e.Base)
-			if err != nil {
-				return 0, nil, err
-			}
-			if byID++; !found || byID > maxDepth {
-				return 0, nil, fmt.Errorf("entry at %d: base %s is not to be had: %w", off, e.Base, ErrCorrupt)
-			}
-			base = at
-		default:
+		if e.Type != OfsDelta && e.Type != RefDelta {
 			kind := gitobj.Kind(e.Type)
 			if len(chain) > 0 && kind == gitobj.KindTree {
 				f.bases.put(off, data)
@@ -93,9 +78,31 @@ func (f *File) At(off int64) (gitobj.Kind, []byte, error) {
 			data, err = f.apply(kind, data, chain)
 			return kind, data, err
 		}
+		if e.Type == RefDelta {
+			byID++
+		}
+		base, err := f.base(&e, off, byID)
+		if err != nil {
+			return 0, nil, err
+		}
 		chain = append(chain, link{off: off, data: data})
 		off = base
 	}
+}
+
+// base returns where the base of a delta is, the byID-th in its chain that is named by id.
+func (f *File) base(e *Entry, off int64, byID int) (int64, error) {
+	if e.Type == OfsDelta {
+		if e.Distance > off-HeaderSize {
+			return 0, fmt.Errorf("entry at %d: base lies before the pack: %w", off, ErrCorrupt)
+		}
+		return off - e.Distance, nil
+	}
+	at, found, err := f.Index.Find(e.Base)
+	if err == nil && (!found || byID > maxDepth) {
+		err = fmt.Errorf("entry at %d: base %s is not to be had: %w", off, e.Base, ErrCorrupt)
+	}
+	return at, err
 }
 
 // apply applies a chain of deltas, the last one first, and keeps what comes of it on the way.
@@ -111,12 +118,12 @@ func (f *File) apply(kind gitobj.Kind, data []byte, chain []link) ([]byte, error
 		}
 		return out, nil
 	}
-	for i := len(chain) - 1; i >= 0; i-- {
+	for _, l := range slices.Backward(chain) {
 		var err error
-		if data, err = applyAll(data, [][]byte{chain[i].data}); err != nil {
-			return nil, fmt.Errorf("entry at %d: %w", chain[i].off, err)
+		if data, err = ApplyDelta(data, l.data); err != nil {
+			return nil, fmt.Errorf("entry at %d: %w", l.off, err)
 		}
-		f.bases.put(chain[i].off, data)
+		f.bases.put(l.off, data)
 	}
 	return data, nil
 }
