@@ -60,7 +60,7 @@ conformance:  ## The suites of gitcd's peers, with gitcd in etcd's place (SUITE=
 fuzz:  ## Each fuzz target for FUZZTIME (default 30s)
 	@for p in $$(grep -rlE '^func Fuzz' --include '*_test.go' api internal | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z]+' $$p/*_test.go | cut -c6-); do \
-	    $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} ./$$p; done; done
+	    $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} -fuzzminimizetime 2s ./$$p; done; done
 
 .PHONY: soak
 soak: build-test  ## Crashes of gitcd: SOAK_ROUNDS of power cuts (10000), then kill -9 for SOAK_SECONDS (60; an hour is 3600)

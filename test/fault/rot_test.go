@@ -121,12 +121,15 @@ func TestF3F4BitRot(t *testing.T) {
 			counts[region(name)] = c
 		}
 		n := samples
-		if !decisive[region(name)] {
+		if !decisive[region(name)] && region(name) != "packed-refs" {
 			n = 4
 		}
 		used := len(strings.TrimRight(string(content), "\x00"))
 		for range min(n, used) {
 			at := random.IntN(used)
+			if region(name) == "open segment" && at >= 8 && at < 12 {
+				continue // the number of entries: nobody reads it before it is written for good
+			}
 			rotten := disk.CrashClone(vfs.Kill, nil)
 			if err := rotten.Overwrite(name, int64(at), []byte{content[at] ^ byte(1<<random.IntN(8))}); err != nil {
 				t.Fatal(err)

@@ -60,7 +60,7 @@ const hintRestore = "the disk lost or changed bytes that were synced: keep a cop
 	"then restore it from a backup or remove it and let `gitcd init` clone the upstream"
 
 // hintDisk is what to do about a disk that fails.
-const hintDisk = "look at the disk, then restart gitcd: it recovers what was acknowledged"
+const hintDisk = "look at the kernel's log and at the disk"
 
 // RefConflictError says that a ref is not what an update expects. Nothing was written.
 type RefConflictError struct {

@@ -245,7 +245,7 @@ func (j *Journal) firstSegment(from start, have []uint32) error {
 // adopt makes the refs that stock Git has left the journal's own, and marks the repository as gitcd's.
 func (j *Journal) adopt(ctx context.Context) error {
 	if j.write.seq == 0 {
-		refs, err := foreignRefs(j.fs, j.dir)
+		refs, err := foreignRefs(j.fs, j.dir, false)
 		if err != nil {
 			return err
 		}

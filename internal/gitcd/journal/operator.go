@@ -129,7 +129,7 @@ func samePackedRefs(data []byte, refs map[string]gitobj.ID) bool {
 // outside returns what refs name that Git has written and the journal does not
 // know yet, such as a tag: the next Open may take them over, so nothing of theirs is dropped.
 func (j *Journal) outside() ([]gitobj.ID, error) {
-	refs, err := foreignRefs(j.fs, j.dir)
+	refs, err := foreignRefs(j.fs, j.dir, true)
 	if err != nil {
 		return nil, fmt.Errorf("read Git's refs: %w", err)
 	}

@@ -19,7 +19,7 @@ import (
 // unless it is behind: then it is left from before the journal. packed-refs is
 // the journal's, and may be behind what the records say; it counts where it is ahead.
 func (j *Journal) takeOver(ctx context.Context) error {
-	packed, err := foreignRefs(j.fs, j.dir)
+	packed, err := foreignRefs(j.fs, j.dir, true)
 	if err != nil {
 		return err
 	}

@@ -185,8 +185,10 @@ func makeRepository(fsys vfs.FS, dir string, durable bool) error {
 	return nil
 }
 
-// foreignRefs returns the refs that stock Git has left in the repository.
-func foreignRefs(fsys vfs.FS, dir string) (map[string]gitobj.ID, error) {
+// foreignRefs returns the refs that stock Git has left in the repository. What
+// is no ref in packed-refs is passed over if that is the journal's: it is not
+// synced, so power may have torn it.
+func foreignRefs(fsys vfs.FS, dir string, own bool) (map[string]gitobj.ID, error) {
 	refs := map[string]gitobj.ID{}
 	packed, err := vfs.ReadFile(fsys, path.Join(dir, packedRefsFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -198,6 +200,9 @@ func foreignRefs(fsys vfs.FS, dir string) (map[string]gitobj.ID, error) {
 			continue
 		}
 		id, err := gitobj.ParseID(hex)
+		if err != nil && own {
+			continue
+		}
 		if err != nil {
 			return nil, &Error{Op: "import refs", File: path.Join(dir, packedRefsFile), Offset: -1, Err: err, Hint: "mend it with git pack-refs or clone again"}
 		}
