@@ -109,7 +109,7 @@ func (o Options) withDefaults() Options {
 type Store struct {
 	o      Options
 	mapped bool // keys lie elsewhere than they say
-	log    Log // nil: nothing outlives the process, and there are no commits
+	log    Log  // nil: nothing outlives the process, and there are no commits
 	clock  clock.Clock
 	vals   *values
 	leases *leases
