@@ -83,6 +83,7 @@ func (j *Journal) appendFrames(frames []Frame, durable bool) ([]Place, error) {
 	j.write.chain = d.sum
 	applyRefs(j.write.refs, refs)
 	j.publishBatch(seg, d, refChange{seq: j.write.seq, refs: refs}, durable)
+	d.release()
 	signal(j.dirty)
 	return places, nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"sync"
@@ -121,8 +122,9 @@ func (j *Journal) segmentsBehind(after uint64) []uint32 {
 
 // replayFile yields the frames of one segment behind after, and returns the last one's number.
 func replayFile(file vfs.File, name string, size int64, after uint64, yield func(uint64, []byte, []RefUpdate) error) (uint64, error) {
+	ahead := &readAhead{r: file, size: size}
 	for off := int64(pack.HeaderSize); off < size; {
-		b, err := readBatch(file, off, size, nil)
+		b, err := readBatch(ahead, off, size, nil)
 		if errors.Is(err, errTorn) || errors.Is(err, errNoRecord) {
 			return after, &Error{Op: "replay", File: name, Offset: off, Err: fmt.Errorf("%w: %w", err, ErrCorrupt), Hint: hintRestore}
 		}
@@ -145,4 +147,34 @@ func replayFile(file vfs.File, name string, size int64, after uint64, yield func
 		off = b.end
 	}
 	return after, nil
+}
+
+// readAhead serves small reads that go forward from larger ones.
+type readAhead struct {
+	r    io.ReaderAt
+	size int64 // of what there is to be read
+	at   int64
+	buf  []byte
+}
+
+// readAheadSize is about what some batches of small writes take.
+const readAheadSize = 64 << 10
+
+// ReadAt implements io.ReaderAt, for one reader at a time.
+func (a *readAhead) ReadAt(p []byte, off int64) (int, error) {
+	if off >= a.at && off+int64(len(p)) <= a.at+int64(len(a.buf)) {
+		return copy(p, a.buf[off-a.at:]), nil
+	}
+	if len(p) >= readAheadSize || off+int64(len(p)) > a.size {
+		return a.r.ReadAt(p, off)
+	}
+	if a.buf == nil {
+		a.buf = make([]byte, readAheadSize)
+	}
+	a.at, a.buf = off, a.buf[:min(readAheadSize, a.size-off)]
+	if n, err := a.r.ReadAt(a.buf, off); n < len(a.buf) {
+		a.buf = a.buf[:0]
+		return 0, err
+	}
+	return copy(p, a.buf), nil
 }

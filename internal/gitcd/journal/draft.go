@@ -31,7 +31,7 @@ type draft struct {
 }
 
 // keepDraft bounds the memory that is kept for the next batch.
-const keepDraft = 4 << 20
+const keepDraft = 1 << 20
 
 // encode lays a batch out for its place in the segment. h lacks what follows
 // from the frames. Each byte of a value is copied once, into data.
@@ -46,6 +46,9 @@ func (d *draft) encode(h head, frames []Frame, seg *segment) {
 	body := start + pack.StoredSize(size)
 	d.data = slices.Grow(d.data, body-start)[:body] // the record goes here once it is known
 	d.entries = append(d.entries, entry{off: h.offset, base: noBase})
+	if whole := d.stored(); whole > keepDraft {
+		d.data = slices.Grow(d.data, whole) // exactly, instead of by doubling
+	}
 	d.encodeObjects(int64(h.offset), body, seg)
 
 	h.body, h.bodySum = uint32(len(d.data)-body), crc32.Checksum(d.data[body:], castagnoli) //nolint:gosec // bounded by maxBatch
@@ -54,14 +57,30 @@ func (d *draft) encode(h head, frames []Frame, seg *segment) {
 	pack.AppendStored(d.data[:start], d.content)
 }
 
+// release gives back what a draft of unusual size took.
+func (d *draft) release() {
+	clear(d.objects) // they point to values
+	if cap(d.data)+cap(d.content)+cap(d.frames) > keepDraft {
+		*d = draft{}
+	}
+}
+
 func (d *draft) reset() {
-	if cap(d.data)+cap(d.content)+cap(d.frames) > keepDraft || d.here == nil {
-		*d = draft{here: map[gitobj.ID]int{}}
+	if d.here == nil {
+		d.here = map[gitobj.ID]int{}
 	}
 	clear(d.here)
-	clear(d.objects) // they point to values
 	d.data, d.frames, d.content = d.data[:0], d.frames[:0], d.content[:0]
 	d.entries, d.objects, d.lines = d.entries[:0], d.objects[:0], d.lines[:0]
+}
+
+// stored returns at most how many bytes the objects' entries take.
+func (d *draft) stored() int {
+	n := 0
+	for _, o := range d.objects {
+		n += pack.MaxEntryHeader + pack.StoredSize(len(o.Data))
+	}
+	return n
 }
 
 // collect finds the frames' objects that the segment does not have, each once.

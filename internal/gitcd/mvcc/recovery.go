@@ -5,6 +5,7 @@ package mvcc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -80,48 +81,104 @@ func (r *recovery) replay() error {
 			return fmt.Errorf("read checkpoint: %w", err)
 		}
 	}
-	return r.store.log.Replay(func(seq uint64, record []byte) error {
-		r.seq = seq
-		r.bytes += len(record)
-		if err := r.record(record); err != nil {
-			return fmt.Errorf("replay record %d: %w", seq, err)
+	return r.replayRecords()
+}
+
+// replayRecords reads and decodes in one goroutine what it applies in another:
+// each takes about half of the time that a start takes.
+func (r *recovery) replayRecords() error {
+	records, stop := make(chan decoded, 64), make(chan struct{})
+	read := make(chan error, 1)
+	go func() {
+		defer close(records)
+		read <- r.store.log.Replay(func(seq uint64, record []byte) error {
+			d := decode(record)
+			d.seq = seq
+			select {
+			case records <- d:
+				return d.err
+			case <-stop:
+				return errStopped
+			}
+		})
+	}()
+	var err error
+	for d := range records {
+		if err != nil {
+			continue
 		}
-		return nil
-	})
+		r.seq = d.seq
+		r.bytes += d.size
+		if err = r.apply(&d); err != nil {
+			err = fmt.Errorf("replay record %d: %w", d.seq, err)
+			close(stop)
+		}
+	}
+	if end := <-read; err == nil {
+		return end
+	}
+	return err
+}
+
+// errStopped ends a replay whose outcome nobody waits for.
+var errStopped = errors.New("stopped")
+
+// decoded is a record: one of its kinds, or the error that keeps it from being one.
+type decoded struct {
+	seq     uint64
+	size    int
+	kind    byte
+	batch   batchRecord
+	commit  commitRecord
+	session session
+	keys    string
+	err     error
+}
+
+func decode(record []byte) (out decoded) {
+	d := newDecoder(record)
+	out.size, out.kind = len(record), d.header()
+	switch out.kind {
+	case recordBatch:
+		out.batch = d.batch()
+	case recordCommit:
+		out.commit = d.commit()
+	case recordKeys:
+		out.keys = d.string()
+	case recordSession:
+		out.session = d.session()
+	default:
+		d.fail("kind " + strconv.Itoa(int(out.kind)) + " is unknown; read it with the version of gitcd that wrote it")
+	}
+	out.err = d.end()
+	return out
 }
 
 func (r *recovery) record(record []byte) error {
-	d := newDecoder(record)
-	switch kind := d.header(); kind {
-	case recordBatch:
-		b := d.batch()
-		if err := d.end(); err != nil {
-			return err
-		}
-		return r.batch(b)
-	case recordCommit:
-		c := d.commit()
-		if d.err == nil && !c.upTo.before(r.committed) {
-			r.commit(c)
-		}
-		return d.end()
-	case recordKeys:
-		r.keys = d.string()
-		return d.end()
-	case recordSession:
-		s := d.session()
-		if err := d.end(); err != nil {
-			return err
-		}
-		if s.number != r.state.number+1 {
-			return fmt.Errorf("session %d follows batch %d: %w", s.number, r.state.number, ErrBadRecord)
-		}
-		r.session(s)
-		return nil
-	default:
-		d.fail("kind " + strconv.Itoa(int(kind)) + " is unknown; read it with the version of gitcd that wrote it")
+	d := decode(record)
+	return r.apply(&d)
+}
+
+func (r *recovery) apply(d *decoded) error {
+	if d.err != nil {
 		return d.err
 	}
+	switch d.kind {
+	case recordBatch:
+		return r.batch(d.batch)
+	case recordCommit:
+		if !d.commit.upTo.before(r.committed) {
+			r.commit(d.commit)
+		}
+	case recordKeys:
+		r.keys = d.keys
+	case recordSession:
+		if d.session.number != r.state.number+1 {
+			return fmt.Errorf("session %d follows batch %d: %w", d.session.number, r.state.number, ErrBadRecord)
+		}
+		r.session(d.session)
+	}
+	return nil
 }
 
 func (r *recovery) batch(b batchRecord) error {
