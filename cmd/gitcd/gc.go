@@ -32,7 +32,7 @@ func tuneGC() {
 		metrics.Read(live)
 		percent := gcPercent
 		if n := live[0].Value.Uint64(); n > 0 {
-			percent = max(percent, int(min(gcRoom*100/n, 400))) //nolint:gosec // at most 400
+			percent = max(percent, int(min(gcRoom*100/n, 400)))
 		}
 		if percent > set+set/8 || percent < set-set/8 {
 			debug.SetGCPercent(percent)

@@ -125,7 +125,7 @@ func TestF5CancelWhileDispatching(t *testing.T) {
 	var streams sync.WaitGroup
 	for n := range 4 {
 		streams.Go(func() {
-			s := &canceller{t: t, random: rand.New(rand.NewPCG(uint64(n), 5)), last: map[int64]int64{}, gone: map[int64]bool{}} //nolint:gosec // small
+			s := &canceller{t: t, random: rand.New(rand.NewPCG(uint64(n), 5)), last: map[int64]int64{}, gone: map[int64]bool{}}
 			s.run(ctx, r.watch, func() bool { return done.Add(1) <= int64(cancels) })
 		})
 	}

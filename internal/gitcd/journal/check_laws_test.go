@@ -80,8 +80,8 @@ func TestCheckNamesTheLaw(t *testing.T) {
 	orphan := gitobj.Commit{Tree: gitobj.ID{1}, Author: someone, Committer: someone, Message: "no tree\n"}.Encode()
 	commit := gitobj.Hash(gitobj.KindCommit, orphan)
 	for law, c := range map[string]struct {
-		break_ func(t *testing.T, m *vfs.Mem)
-		file   string
+		harm func(t *testing.T, m *vfs.Mem)
+		file string
 	}{
 		"J1": {func(t *testing.T, m *vfs.Mem) {
 			t.Helper()
@@ -136,7 +136,7 @@ func TestCheckNamesTheLaw(t *testing.T) {
 		if err := Check(m, lawDir, func(law, where string) { t.Errorf("before: %s: %s", law, where) }); err != nil {
 			t.Fatal(err)
 		}
-		c.break_(t, m)
+		c.harm(t, m)
 		var found []string
 		if err := Check(m, lawDir, func(law, where string) { found = append(found, law+": "+where) }); err != nil {
 			t.Fatal(err)

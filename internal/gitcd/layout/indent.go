@@ -17,58 +17,25 @@ import (
 // between two insertions is copied in one piece.
 func indent(value []byte) ([]byte, bool) {
 	body, newline := bytes.CutSuffix(value, []byte("\n"))
-	if len(body) < 2 || (body[0] != '{' && body[0] != '[') {
+	if !container(body) {
 		return nil, false
 	}
 	out := make([]byte, 0, len(value)+len(value)/2+64)
 	limit := maxGrowth*len(value) + slack
 	var open brackets
 	copied := 0 // of body
-	for i := 0; i < len(body); {
-		c := body[i]
-		n := 1
-		insert := ""
-		switch class[c] & token {
-		case tokenString:
-			n := stringLen(body[i:])
-			if n == 0 {
-				return nil, false
-			}
-			i += n
-			continue
-		case tokenLiteral:
-			i += span(body[i:], inLiteral)
-			continue
-		case tokenColon:
-			insert = " "
-		case tokenComma:
-			insert = open.margin()
-		case tokenOpen:
-			if i+1 < len(body) && body[i+1] == closing(c) {
-				if i += 2; open.n == 0 && i < len(body) {
-					return nil, false
-				}
-				continue
-			}
-			if !open.push(c) {
-				return nil, false
-			}
-			insert = open.margin()
-		case tokenClose:
-			if !open.pop(c) || open.n == 0 && i+1 < len(body) {
-				return nil, false
-			}
-			insert, n = open.margin(), 0
-		default:
+	for i, ok := text(body, 0); i < len(body) || !ok; i, ok = text(body, i) {
+		if !ok || len(out) > limit {
 			return nil, false
 		}
-		out = append(out, body[copied:i+n]...)
-		out = append(out, insert...)
-		copied = i + n
+		before, after, fits := open.step(body[i])
+		if !fits || open.n == 0 && i+1 < len(body) {
+			return nil, false
+		}
+		out = append(append(out, body[copied:i]...), before...)
+		out = append(append(out, body[i]), after...)
 		i++
-		if len(out) > limit {
-			return nil, false
-		}
+		copied = i
 	}
 	out = append(out, body[copied:]...)
 	if open.n > 0 || len(out) > limit {
@@ -84,68 +51,77 @@ func indent(value []byte) ([]byte, bool) {
 // expects all white space exactly where indent puts it.
 func unindent(blob []byte) ([]byte, bool) {
 	body, newline := bytes.CutSuffix(blob, []byte("\n"))
-	if len(body) < 2 || (body[0] != '{' && body[0] != '[') {
+	if !container(body) {
 		return nil, false
 	}
 	value := make([]byte, 0, len(blob))
 	var open brackets
 	copied := 0 // of body
-	for i := 0; i < len(body); {
-		c := body[i]
-		expect := ""
-		switch class[c] & token {
-		case tokenString:
-			n := stringLen(body[i:])
-			if n == 0 {
-				return nil, false
-			}
-			i += n
-			continue
-		case tokenLiteral:
-			i += span(body[i:], inLiteral)
-			continue
-		case tokenColon:
-			i, expect = i+1, " "
-		case tokenComma:
-			i, expect = i+1, open.margin()
-		case tokenOpen:
-			if i+1 < len(body) && body[i+1] == closing(c) {
-				if i += 2; open.n == 0 && i < len(body) {
-					return nil, false
-				}
-				continue
-			}
-			if !open.push(c) {
-				return nil, false
-			}
-			i, expect = i+1, open.margin()
-			if next := i + len(expect); next < len(body) && body[next] == '\n' {
-				return nil, false // an empty pair has no line between
-			}
-		case tokenLine: // before a closing bracket, and nowhere else
-			at := i + open.n
-			if open.n == 0 || at >= len(body) || !open.pop(body[at]) || open.n == 0 && at+1 < len(body) {
-				return nil, false
-			}
-			expect = open.margin()
-		default:
+	for i, ok := text(body, 0); i < len(body) || !ok; i, ok = text(body, i) {
+		if !ok {
 			return nil, false
 		}
-		if !bytes.HasPrefix(body[i:], []byte(expect)) {
+		from := i
+		if body[i] == '\n' { // before a closing bracket, and nowhere else
+			if i += open.n; i >= len(body) {
+				return nil, false
+			}
+		}
+		before, after, fits := open.step(body[i])
+		if !fits || before != string(body[from:i]) || open.n == 0 && i+1 < len(body) {
 			return nil, false
 		}
-		value = append(value, body[copied:i]...)
-		i += len(expect)
-		copied = i
-		if c == '\n' {
-			i++ // the closing bracket
+		value = append(append(value, body[copied:from]...), body[i])
+		i++
+		if copied = i + len(after); copied > len(body) || string(body[i:copied]) != after {
+			return nil, false
 		}
+		if class[body[i-1]]&token == tokenOpen && copied < len(body) && body[copied] == '\n' {
+			return nil, false // an empty pair has no line between
+		}
+		i = copied
 	}
 	value = append(value, body[copied:]...)
 	if newline {
 		value = append(value, '\n')
 	}
 	return value, open.n == 0 && len(body) <= maxGrowth*len(value)+slack
+}
+
+// container says whether body can be a JSON object or array: all that indent deals with.
+func container(body []byte) bool {
+	if len(body) < 2 || class[body[0]]&token != tokenOpen {
+		return false
+	}
+	return !emptyPair(body, 0) || len(body) == 2
+}
+
+// emptyPair says whether a pair of brackets with nothing between is at i.
+func emptyPair(body []byte, i int) bool { return i+1 < len(body) && body[i+1] == closing(body[i]) }
+
+// text returns where the strings, numbers, words and empty pairs at i end:
+// nothing is inserted between them. It is false if a string does not end.
+func text(body []byte, i int) (int, bool) {
+	for i < len(body) {
+		switch class[body[i]] & token {
+		case tokenString:
+			n := stringLen(body[i:])
+			if n == 0 {
+				return i, false
+			}
+			i += n
+		case tokenLiteral:
+			i += span(body[i:], inLiteral)
+		case tokenOpen:
+			if !emptyPair(body, i) {
+				return i, true
+			}
+			i += 2
+		default:
+			return i, true
+		}
+	}
+	return i, true
 }
 
 // brackets holds the closing bracket of each level.
@@ -174,6 +150,24 @@ func (b *brackets) pop(c byte) bool {
 	return true
 }
 
+// step takes a byte between texts, and says what indent inserts on both sides of it.
+func (b *brackets) step(c byte) (before, after string, ok bool) {
+	switch class[c] & token {
+	case tokenColon:
+		return "", " ", true
+	case tokenComma:
+		return "", b.margin(), true
+	case tokenOpen:
+		ok = b.push(c)
+		return "", b.margin(), ok
+	case tokenClose:
+		ok = b.pop(c)
+		return b.margin(), "", ok
+	default:
+		return "", "", false
+	}
+}
+
 // margins is a line's end and the deepest margin behind it.
 var margins = "\n" + strings.Repeat(" ", maxDepth)
 
@@ -187,7 +181,6 @@ const (
 	tokenComma
 	tokenOpen
 	tokenClose
-	tokenLine
 
 	token     = 7      // masks the token
 	inString  = 1 << 3 // stands for itself between quotes
@@ -204,7 +197,7 @@ var class = func() (table [256]uint8) {
 		}
 	}
 	for c, t := range map[byte]uint8{
-		'"': tokenString, ':': tokenColon, ',': tokenComma, '{': tokenOpen, '[': tokenOpen, '}': tokenClose, ']': tokenClose, '\n': tokenLine,
+		'"': tokenString, ':': tokenColon, ',': tokenComma, '{': tokenOpen, '[': tokenOpen, '}': tokenClose, ']': tokenClose,
 	} {
 		table[c] |= t
 	}
