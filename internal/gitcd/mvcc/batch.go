@@ -160,7 +160,7 @@ const (
 	maxOpen = 4096 // transactions that one commit can have
 	// pace bounds the committer to this part of one processor. Commits get
 	// dearer the more names are in a directory.
-	pace = 12
+	pace = 20
 )
 
 // uncommitted is what the recorded transactions since the last commit have left.

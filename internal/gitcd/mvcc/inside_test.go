@@ -156,8 +156,8 @@ func TestPace(t *testing.T) {
 	}{
 		"costs nothing":        {0, 0, 0, "111"},
 		"time for all":         {0, time.Millisecond, time.Second, "111"},
-		"time for one":         {0, time.Millisecond, 14 * time.Millisecond, "001"},
-		"time for none":        {0, time.Millisecond, 4 * time.Millisecond, "000"},
+		"time for one":         {0, time.Millisecond, (pace + 1) * time.Millisecond, "001"},
+		"time for none":        {0, time.Millisecond, (pace - 1) * time.Millisecond, "000"},
 		"a little behind":      {lagOne, 0, time.Second, "001"},
 		"far behind":           {lagMany, 0, time.Second, "000"},
 		"far behind, not dear": {lagMany, time.Microsecond, time.Hour, "000"},
@@ -176,6 +176,15 @@ func TestPace(t *testing.T) {
 		}
 		if have != c.want {
 			t.Errorf("%s: %s, want %s", what, have, c.want)
+		}
+	}
+	for cost, want := range map[time.Duration]time.Duration{
+		0: fullInterval, 5 * time.Millisecond: 5 * pace * time.Millisecond, time.Second: longInterval,
+	} {
+		l := &line{store: &Store{committer: &committer{}}}
+		l.store.committer.cost.Store(int64(cost))
+		if have := l.patience(); have != want {
+			t.Errorf("a change waits %s where a commit takes %s, want %s", have, cost, want)
 		}
 	}
 	l := &line{store: &Store{committer: &committer{}}, open: uncommitted{txns: maxOpen}}

@@ -148,8 +148,21 @@ func (l *line) nextDeadline() time.Time {
 	return at
 }
 
-// fullInterval is how long a change of grain Full waits for its commit when there is no time for one.
-const fullInterval = 50 * time.Millisecond
+// A change of grain Full waits for its commit at least fullInterval when there
+// is no time for one, and longer where commits are dear, but no longer than longInterval.
+const (
+	fullInterval = 50 * time.Millisecond
+	longInterval = 150 * time.Millisecond
+)
+
+// patience is how long a change of grain Full waits now.
+func (l *line) patience() time.Duration {
+	c := l.store.committer
+	if c == nil {
+		return fullInterval
+	}
+	return min(max(fullInterval, pace*time.Duration(c.cost.Load())), longInterval)
+}
 
 // commitDeadline is when what waits for its commit has waited enough, zero if nothing waits.
 func (l *line) commitDeadline() time.Time {
@@ -157,7 +170,7 @@ func (l *line) commitDeadline() time.Time {
 	case l.waitSince.IsZero():
 		return time.Time{}
 	case l.open.full:
-		return l.waitSince.Add(fullInterval)
+		return l.waitSince.Add(l.patience())
 	default:
 		return l.waitSince.Add(l.store.o.BatchInterval)
 	}
