@@ -8,38 +8,84 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
+	"time"
 )
 
+// How far, in percent, the heap may grow between two collections. A gitcd
+// stands beside every component of every cluster, so a calm one trades a little
+// CPU for memory. One that collects all the time gets gcRoom, and as much again
+// as it holds, up to gcMost, until it is calm. GOGC in the environment overrules all of this.
 const (
-	// gcLeast is how far, in percent, any heap may grow between two collections.
-	// GOGC in the environment overrules all of this.
+	gcCalm  = 60
 	gcLeast = 30
-	// gcRoom is how far a small heap may grow: else a busy gitcd with little in it would collect all the time. It
-	// gets as much again as it holds, up to gcMost: a gitcd stands beside every component of every cluster.
-	gcRoom = 24 << 20
-	gcMost = 48 << 20
+	gcRoom  = 24 << 20
+	gcMost  = 48 << 20
+
+	// gcBusy is how soon after the last one a collection says that the process is busy, gcRest after how long without
+	// one it is calm again, and gives back what it took.
+	gcBusy = 250 * time.Millisecond
+	gcRest = 2 * time.Second
 )
 
-// tuneGC sets after each collection how far the heap may grow until the next.
+// collector sets after each collection how far the heap may grow until the next.
+type collector struct {
+	mu   sync.Mutex
+	last time.Time
+	set  int
+	live []metrics.Sample
+	calm *time.Timer
+}
+
 func tuneGC() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	debug.SetGCPercent(100)
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	set := 100
-	var after func(*[16]byte)
-	after = func(*[16]byte) {
-		metrics.Read(live)
-		percent := set
-		if n := live[0].Value.Uint64(); n > 0 {
-			percent = int(min(max(gcLeast, min(gcRoom+n, gcMost)*100/n), 400))
-		}
-		if percent > set+set/8 || percent < set-set/8 {
-			debug.SetGCPercent(percent)
-			set = percent
-		}
-		runtime.SetFinalizer(new([16]byte), after)
+	c := &collector{live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	c.use(gcCalm)
+	c.calm = time.AfterFunc(time.Hour, debug.FreeOSMemory) // that collects, too
+	c.calm.Stop()
+	c.arm()
+}
+
+// arm has the next collection reported: it finds an object that nothing refers to.
+func (c *collector) arm() {
+	runtime.SetFinalizer(new([16]byte), func(*[16]byte) {
+		c.collected(time.Now())
+		c.arm()
+	})
+}
+
+func (c *collector) collected(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	busy := now.Sub(c.last) < gcBusy
+	c.last = now
+	if !busy {
+		c.use(calmPercent(c.held()))
+		return
 	}
-	after(nil)
+	c.use(busyPercent(c.held()))
+	c.calm.Reset(gcRest)
+}
+
+func (c *collector) held() uint64 {
+	metrics.Read(c.live)
+	return max(c.live[0].Value.Uint64(), 1<<20)
+}
+
+// use sets a percentage. It stops the world for a moment: small differences are not worth it.
+func (c *collector) use(percent int) {
+	if percent > c.set+c.set/8 || percent < c.set-c.set/8 {
+		debug.SetGCPercent(percent)
+		c.set = percent
+	}
+}
+
+func calmPercent(live uint64) int {
+	return int(min(max(gcLeast, gcMost*100/live), gcCalm))
+}
+
+func busyPercent(live uint64) int {
+	return int(min(max(gcLeast, min(gcRoom+live, gcMost)*100/live), 400))
 }
