@@ -62,11 +62,7 @@ func unindent(blob []byte) ([]byte, bool) {
 			return nil, false
 		}
 		from := i
-		if body[i] == '\n' { // before a closing bracket, and nowhere else
-			if i += open.n; i >= len(body) {
-				return nil, false
-			}
-		}
+		i = open.behindLine(body, i)
 		before, after, fits := open.step(body[i])
 		if !fits || before != string(body[from:i]) || open.n == 0 && i+1 < len(body) {
 			return nil, false
@@ -86,6 +82,15 @@ func unindent(blob []byte) ([]byte, bool) {
 		value = append(value, '\n')
 	}
 	return value, open.n == 0 && len(body) <= maxGrowth*len(value)+slack
+}
+
+// behindLine returns where the closing bracket is if a line's end is at i: there
+// is none elsewhere. With less than its margin before it, it is none either.
+func (b *brackets) behindLine(body []byte, i int) int {
+	if body[i] != '\n' {
+		return i
+	}
+	return min(i+b.n, len(body)-1)
 }
 
 // container says whether body can be a JSON object or array: all that indent deals with.
