@@ -81,8 +81,8 @@ func FuzzRPC(f *testing.F) {
 			if width <= 0 || size > uint64(len(script)-1-width) {
 				return
 			}
-			data := script[1+width : 1+width+int(size)] //nolint:gosec // it fits
-			script = script[1+width+int(size):]         //nolint:gosec // it fits
+			data := script[1+width : 1+width+int(size)]
+			script = script[1+width+int(size):]
 			if which >= 20 {
 				watchOnce(t, conn, data)
 				continue
