@@ -39,7 +39,9 @@ func (o *etcdOptions) adopt(ctx context.Context, log *slog.Logger, dir string) e
 	if missing > 0 {
 		return fmt.Errorf("take over the data of another etcd in %s: its log has %d entries that its database lacks; start that etcd once more and stop it in peace", o.dataDir, missing)
 	}
-	r := restoreOptions{from: db, dir: dir, branch: "main", unsummed: true}
+	r := restoreOptions{from: db, dir: dir, branch: "main", unsummed: true, dropAuth: o.dropAuth, warn: func(lost string) {
+		log.Warn("took over the data of another etcd without its users and roles", "from", db, "lost", lost)
+	}}
 	st, err := r.run(ctx)
 	if err != nil {
 		return fmt.Errorf("take over the data of another etcd in %s: %w", o.dataDir, err)

@@ -42,6 +42,7 @@ type etcdOptions struct {
 	logLevel, logFormat, logOutputs   string
 	metrics                           string
 	pprof, gateway, unsafeNoFsync     bool
+	dropAuth                          bool
 	hostWhitelist, cors, featureGates string
 
 	hosts []string
@@ -101,6 +102,7 @@ func (o *etcdOptions) flags() *flag.FlagSet {
 	f.BoolVar(&o.unsafeNoFsync, "unsafe-no-fsync", false, "Leave durability to the operating system: acknowledged writes can be lost.")
 	f.StringVar(&o.hostWhitelist, "host-whitelist", "*", "Host names that HTTP requests without TLS may be for.")
 	f.StringVar(&o.cors, "cors", "*", "Origins whose web pages are served.")
+	f.BoolVar(&o.dropAuth, "drop-auth", false, "Not of etcd's: take over the data of an etcd that has users and roles without these.")
 	f.StringVar(&o.featureGates, "feature-gates", "", "Known features: none.")
 	return f
 }

@@ -292,39 +292,43 @@ func TestEtcdSockets(t *testing.T) {
 	}
 }
 
+// genuine starts a real etcd on a data directory.
+func genuine(t *testing.T, data string) (url string, end func(os.Signal)) {
+	t.Helper()
+	url, peer := freeURL(t), freeURL(t)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), tool(t, "etcd"), "--data-dir="+data, "--listen-client-urls="+url, "--advertise-client-urls="+url,
+		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer, "--log-level=error", "--backend-batch-interval=1m")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended already, unless the test failed
+	eventually(t, "etcd answers", func() bool {
+		_, err := output(t, tool(t, "etcdctl"), "--endpoints", url, "--command-timeout=1s", "get", "x")
+		return err == nil
+	})
+	return url, func(s os.Signal) {
+		if err := cmd.Process.Signal(s); err != nil {
+			t.Error(err)
+		}
+		_ = cmd.Wait() // it was told to end
+	}
+}
+
 // TestAdopt puts gitcd in the place of an etcd that was stopped, and of one that was killed.
 func TestAdopt(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "d")
-	genuine := func() (url string, end func(os.Signal)) {
-		url, peer := freeURL(t), freeURL(t)
-		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), tool(t, "etcd"), "--data-dir="+data, "--listen-client-urls="+url, "--advertise-client-urls="+url,
-			"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer, "--log-level=error", "--backend-batch-interval=1m")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "etcd answers", func() bool {
-			_, err := output(t, tool(t, "etcdctl"), "--endpoints", url, "--command-timeout=1s", "get", "x")
-			return err == nil
-		})
-		return url, func(s os.Signal) {
-			if err := cmd.Process.Signal(s); err != nil {
-				t.Error(err)
-			}
-			_ = cmd.Wait() // it was told to end
-		}
-	}
-	url, end := genuine()
+	url, end := genuine(t, data)
 	ctl(t, url, "put", "a", "1")
 	ctl(t, url, "put", "a", "2")
 	end(syscall.SIGTERM)
-	url, end = genuine()
+	url, end = genuine(t, data)
 	ctl(t, url, "put", "b", "1")
 	end(syscall.SIGKILL)
 	if out, err := output(t, program, "etcd", "--data-dir="+data, "--listen-client-urls="+freeURL(t)); err == nil || !strings.Contains(out, "entries that its database lacks") {
 		t.Fatalf("%v: %s", err, out)
 	}
-	_, end = genuine()
+	_, end = genuine(t, data)
 	end(syscall.SIGTERM)
 	url = freeURL(t)
 	_, log := asEtcd(t, "--data-dir="+data, "--listen-client-urls="+url)
@@ -335,5 +339,60 @@ func TestAdopt(t *testing.T) {
 		if have := ctl(t, url, "get", c.key, "--rev="+c.rev, "--print-value-only"); have != c.want {
 			t.Errorf("%s at %s: %q, want %q", c.key, c.rev, have, c.want)
 		}
+	}
+}
+
+// TestAdoptAuth takes over from an etcd with users and roles only if it is told that they may go: with it goes what kept people out.
+func TestAdoptAuth(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "d")
+	url, end := genuine(t, data)
+	ctl(t, url, "put", "a", "1")
+	for _, args := range [][]string{
+		{"role", "add", "root"},
+		{"user", "add", "root:open-sesame"},
+		{"user", "grant-role", "root", "root"},
+		{"user", "add", "reader:open-barley"},
+	} {
+		ctl(t, url, args...)
+	}
+	end(syscall.SIGTERM)
+	here := freeURL(t)
+	refused := func(also string) {
+		t.Helper()
+		out, err := output(t, program, "etcd", "--data-dir="+data, "--listen-client-urls="+here)
+		if err == nil {
+			t.Fatalf("users and roles are dropped in silence: %s", out)
+		}
+		for _, part := range []string{data, also, "2 users (reader, root)", "1 role (root)", "--drop-auth", "--client-cert-auth"} {
+			if !strings.Contains(out, part) {
+				t.Errorf("the error does not say %q: %s", part, out)
+			}
+		}
+		if _, err := os.Stat(filepath.Join(data, "repository.git")); err == nil {
+			t.Error("it left a repository behind")
+		}
+	}
+	refused("auth is disabled")
+	url, end = genuine(t, data)
+	ctl(t, url, "auth", "enable")
+	if out := ctl(t, url, "--user=root:open-sesame", "get", "a", "--print-value-only"); out != "1" {
+		t.Errorf("with auth, before: %q", out)
+	}
+	end(syscall.SIGTERM)
+	refused("auth is enabled")
+	db, repo := filepath.Join(data, "member", "snap", "db"), filepath.Join(t.TempDir(), "r.git")
+	if out, err := output(t, program, "restore", "--from", db, "--skip-hash-check", "--dir", repo); err == nil || !strings.Contains(out, "auth is enabled, 2 users") {
+		t.Errorf("restore: %v %s", err, out)
+	}
+	if out, err := output(t, program, "restore", "--from", db, "--skip-hash-check", "--dir", repo, "--drop-auth"); err != nil || !strings.Contains(out, "1 keys") {
+		t.Errorf("restore without users: %v %s", err, out)
+	}
+	_, log := asEtcd(t, "--data-dir="+data, "--listen-client-urls="+here, "--drop-auth")
+	if have := ctl(t, here, "get", "a", "--print-value-only"); have != "1" {
+		t.Errorf("after: %q", have)
+	}
+	if all := log(); !strings.Contains(all, "without its users and roles") || !strings.Contains(all, "2 users (reader, root)") || strings.Contains(all, "open-") {
+		t.Error(all)
 	}
 }

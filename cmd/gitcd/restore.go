@@ -29,6 +29,9 @@ type restoreOptions struct {
 	from, dir, branch string
 	bump              int64
 	mark, unsummed    bool
+	// dropAuth goes on without the users and roles that the snapshot has, of which warn is told.
+	dropAuth bool
+	warn     func(lost string)
 }
 
 func restoreCommand() *cobra.Command {
@@ -44,6 +47,10 @@ Clients that had seen later revisions than the snapshot has must not see them
 given to something else: raise the revision with --bump-revision beyond any they
 have seen, and have them read anew with --mark-compacted, as with etcdutl.
 
+Gitcd has no users and no roles: whoever a listener lets in may do everything. A
+snapshot of an etcd that has some is refused, unless --drop-auth says that they
+may go.
+
 Exit code 1: it failed, and there is no repository; 2: wrong usage; 4: the
 snapshot is damaged.`,
 		Example: `  etcdctl snapshot save backup.db
@@ -55,6 +62,7 @@ snapshot is damaged.`,
 			if err := o.check(); err != nil {
 				return &usageError{err}
 			}
+			o.warn = func(lost string) { fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", o.from, lost) }
 			st, err := o.run(cmd.Context())
 			if err != nil {
 				return err
@@ -70,6 +78,7 @@ snapshot is damaged.`,
 	f.Int64Var(&o.bump, "bump-revision", 0, "how much to add to the last revision")
 	f.BoolVar(&o.mark, "mark-compacted", false, "call everything up to the last revision compacted; goes with --bump-revision")
 	f.BoolVar(&o.unsummed, "skip-hash-check", false, "take a database that was copied from a data directory, and so has no checksum")
+	f.BoolVar(&o.dropAuth, "drop-auth", false, "go on without the users and roles that the snapshot has")
 	return cmd
 }
 
@@ -106,6 +115,9 @@ func (o *restoreOptions) run(ctx context.Context) (st mvcc.Status, err error) {
 		return st, err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
+	if err := o.judgeAuth(from.State.Auth); err != nil {
+		return st, fmt.Errorf("restore %s: %w", o.from, err)
+	}
 	place := filepath.Clean(o.dir)
 	tmp := place + restoring
 	if err := os.RemoveAll(tmp); err != nil {
@@ -125,6 +137,19 @@ func (o *restoreOptions) run(ctx context.Context) (st mvcc.Status, err error) {
 		return st, fmt.Errorf("restore: %w", err)
 	}
 	return st, vfs.OS{}.SyncDir(filepath.Dir(place))
+}
+
+// judgeAuth refuses users and roles, or tells that they are lost: who was kept out by them is not kept out any more.
+func (o *restoreOptions) judgeAuth(a snapshot.Auth) error {
+	switch {
+	case a.IsZero():
+		return nil
+	case !o.dropAuth:
+		return fmt.Errorf("%s, and gitcd has neither users nor roles: whoever a listener lets in may do everything; "+
+			"let only those in who may (--client-cert-auth, or a Unix socket), and say with --drop-auth that users and roles may go", a)
+	}
+	o.warn(fmt.Sprintf("%s: dropped; whoever a listener lets in may do everything now", a))
+	return nil
 }
 
 func (o *restoreOptions) fill(ctx context.Context, dir string, from *snapshot.Snapshot) (st mvcc.Status, err error) {

@@ -24,7 +24,7 @@ var (
 	bucketAuth    = []byte("auth")
 
 	buckets = [][]byte{
-		bucketAlarm, bucketAuth, []byte("authRoles"), []byte("authUsers"), bucketCluster, bucketKey, bucketLease,
+		bucketAlarm, bucketAuth, bucketRoles, bucketUsers, bucketCluster, bucketKey, bucketLease,
 		bucketMembers, []byte("members_removed"), bucketMeta,
 	}
 
@@ -50,6 +50,8 @@ type State struct {
 	Leases              []Lease
 	Alarms              []Alarm
 	Member              Member
+	// Auth is what was read; what is written has none.
+	Auth Auth
 	// Index and Term are Raft's.
 	Index, Term uint64
 	// ClusterVersion and StorageVersion are as etcd writes them, such as 3.6.0.

@@ -6,7 +6,7 @@
 // to gitcd and back. It also computes etcd's hashes.
 //
 //	changes, by revision ─► Write ─► bbolt file ─► Stream ─► etcdctl, etcdutl, etcd
-//	etcd's snapshot      ─► Open  ─► changes, leases, alarms
+//	etcd's snapshot      ─► Open  ─► changes, leases, alarms, who had users and roles
 //	changes, by revision ─► HashKV ─► CRC-32C
 //
 // A file has these buckets:
@@ -15,6 +15,7 @@
 //	meta             consistent_index, term, confState, storageVersion, scheduledCompactRev, finishedCompactRev
 //	lease            id ─► leasepb.Lease
 //	alarm            etcdserverpb.AlarmMember ─► nothing
+//	auth, authUsers, authRoles: who may do what; read to be told of, since gitcd has no users
 //	members, cluster what etcd must find of a cluster; a restore replaces it
 //
 // # Laws

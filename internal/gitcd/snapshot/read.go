@@ -78,7 +78,7 @@ func checkSum(path string) (err error) {
 }
 
 // check looks at the structure of the database, and reads all but the keys.
-func (s *Snapshot) check(tx *bolt.Tx) error {
+func (s *Snapshot) check(tx *bolt.Tx) (err error) {
 	var broken error
 	for err := range tx.Check() {
 		if broken == nil {
@@ -103,6 +103,9 @@ func (s *Snapshot) check(tx *bolt.Tx) error {
 		s.State.Revision = revision
 	}
 	s.State.Revision = max(s.State.Revision, s.State.Compacted, 1)
+	if s.State.Auth, err = readAuth(tx); err != nil {
+		return err
+	}
 	if b := tx.Bucket(bucketLease); b != nil {
 		err := b.ForEach(func(_, v []byte) error {
 			l, err := parseLease(v)
