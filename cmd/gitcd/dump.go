@@ -18,8 +18,9 @@ import (
 
 // dumpOptions are the flags of gitcd dump.
 type dumpOptions struct {
-	dir, branch string
-	endpoint    endpointOptions
+	offlineFlags
+	branch   string
+	endpoint endpointOptions
 
 	prefix   string
 	revision int64
@@ -51,7 +52,8 @@ func dumpCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dump",
 		Short: "Write the keys of a repository, or of a server, to the terminal, to files, or into a snapshot",
-		Long: `Write the keys of a repository that nobody serves (--dir), or of a running gitcd or
+		Long: `Write the keys of a repository that nobody serves (--dir, or --config: the file
+that it is served with, if that says where keys lie), or of a running gitcd or
 etcd (--endpoint): now, at a revision, or, of a repository, as they are in a
 commit. Forms:
 
@@ -65,6 +67,7 @@ With --to DIRECTORY each key becomes a file, as in the Git tree; a snapshot goes
 into the file --to. Exit code 1: it failed; 2: wrong usage; 4: the repository is damaged.`,
 		Example: `  gitcd dump --dir /var/lib/gitcd/repository.git -o keys
   gitcd dump --dir /var/lib/gitcd/repository.git --commit main~3 --prefix /registry/pods/ -o yaml
+  gitcd dump --config /etc/gitcd/config.yaml --branch blue -o tree
   gitcd dump --endpoint http://127.0.0.1:2379 --revision 4711 -o json
   gitcd dump --endpoint unix:///run/gitcd/gitcd.sock --prefix /registry/ --to ./files
   gitcd dump --dir /var/lib/gitcd/repository.git -o snapshot --to backup.db
@@ -78,8 +81,9 @@ into the file --to. Exit code 1: it failed; 2: wrong usage; 4: the repository is
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.dir, "dir", "", "directory of a repository that nobody serves")
-	f.StringVar(&o.branch, "branch", "", "the branch, without refs/heads/; default: main, or the only one")
+	o.offlineFlags.add(f)
+	o.addKeys(f)
+	f.StringVar(&o.branch, "branch", "", "the branch, without refs/heads/; default: the first of --config, main, or the only one")
 	f.StringVar(&o.endpoint.url, "endpoint", "", "URL of a running server: http://, https:// or unix://")
 	f.StringVar(&o.endpoint.ca, "cacert", "", "authorities that the server's certificate must be signed by")
 	f.StringVar(&o.endpoint.cert, "cert", "", "certificate to show to the server")
@@ -94,10 +98,12 @@ into the file --to. Exit code 1: it failed; 2: wrong usage; 4: the repository is
 
 func (o *dumpOptions) check() error {
 	switch {
-	case (o.dir == "") == (o.endpoint.url == ""):
-		return errors.New("give either --dir or --endpoint")
-	case o.commit != "" && (o.dir == "" || o.revision != 0):
-		return errors.New("--commit goes with --dir, and not with --revision")
+	case o.given() == (o.endpoint.url != ""):
+		return errors.New("give either --dir or --config, or else --endpoint")
+	case len(o.keys) > 0 && !o.given():
+		return errors.New("--key-prefix goes with --dir: a server knows where keys lie")
+	case o.commit != "" && (!o.given() || o.revision != 0):
+		return errors.New("--commit goes with --dir or --config, and not with --revision")
 	case o.revision < 0:
 		return errors.New("--revision must not be negative")
 	}
@@ -118,14 +124,20 @@ func (o *dumpOptions) check() error {
 }
 
 func (o *dumpOptions) source(ctx context.Context) (keySource, error) {
-	switch {
-	case o.dir == "":
+	if !o.given() {
 		return o.endpoint.open(o.revision)
-	case o.commit != "":
-		return openCommit(ctx, o.dir, o.commit)
-	default:
-		return openRepository(ctx, o.dir, o.branch, o.revision)
 	}
+	if err := o.load(); err != nil {
+		return nil, err
+	}
+	if o.branch == "" {
+		o.branch = o.firstBranch()
+	}
+	if o.commit != "" {
+		return openCommit(ctx, o.dir, o.commit, o.of(headsPrefix+o.branch).Keys)
+	}
+	from, err := openRepository(ctx, o)
+	return from, elsewhere(err)
 }
 
 func (o *dumpOptions) run(ctx context.Context, stdout io.Writer) (err error) {

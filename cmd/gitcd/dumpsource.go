@@ -62,17 +62,20 @@ type storeSource struct {
 	revision int64
 }
 
-func openRepository(ctx context.Context, dir, name string, revision int64) (keySource, error) {
-	o, err := openOffline(ctx, dir)
+func openRepository(ctx context.Context, d *dumpOptions) (keySource, error) {
+	o, err := openOffline(ctx, d.dir)
 	if err != nil {
 		return nil, err
 	}
+	name, revision := d.branch, d.revision
 	if name == "" {
 		if name, err = o.defaultBranch(); err != nil {
 			return nil, errors.Join(err, o.close(ctx))
 		}
 	}
-	store, err := branch.OpenStore(ctx, o.journal, mvcc.Options{Branch: headsPrefix + name, ReadOnly: true})
+	options := d.of(headsPrefix + name)
+	options.Branch, options.ReadOnly = headsPrefix+name, true
+	store, err := branch.OpenStore(ctx, o.journal, options)
 	if err != nil {
 		return nil, errors.Join(err, o.close(ctx))
 	}
@@ -153,9 +156,10 @@ func endOf(prefix string) string {
 type commitSource struct {
 	offline
 	tree gitobj.ID
+	keys mvcc.Keys // nil: they lie where their paths say
 }
 
-func openCommit(ctx context.Context, dir, name string) (keySource, error) {
+func openCommit(ctx context.Context, dir, name string, keys mvcc.Keys) (keySource, error) {
 	o, err := openOffline(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -164,7 +168,7 @@ func openCommit(ctx context.Context, dir, name string) (keySource, error) {
 	if err != nil {
 		return nil, errors.Join(&usageError{err}, o.close(ctx))
 	}
-	return &commitSource{offline: o, tree: commit.Tree}, nil
+	return &commitSource{offline: o, tree: commit.Tree, keys: keys}, nil
 }
 
 // commit finds a commit by its id, by a branch, or by one of these and ~N.
@@ -208,6 +212,12 @@ func (o offline) commit(name string) (gitobj.ID, gitobj.Commit, error) {
 func (s *commitSource) each(ctx context.Context, prefix string, yield func(mvcc.KeyValue) error) error {
 	blobs := map[string]gitobj.ID{}
 	err := treeedit.Walk(ctx, s.journal, s.tree, func(key string, blob gitobj.ID) error {
+		if s.keys != nil {
+			var served bool
+			if key, served = s.keys.Key(key); !served {
+				return nil
+			}
+		}
 		if strings.HasPrefix(key, prefix) {
 			blobs[key] = blob
 		}

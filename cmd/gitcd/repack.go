@@ -40,7 +40,8 @@ type repackReport struct {
 }
 
 func repackCommand() *cobra.Command {
-	var dir, output, retention string
+	var place offlineFlags
+	var output, retention string
 	var dry bool
 	cmd := &cobra.Command{
 		Use:   "repack",
@@ -51,6 +52,7 @@ What refs reach, and what the store still needs, is kept; records that a
 checkpoint covers, and values that no commit names any more, are dropped. A
 crash at any moment loses nothing: run it again.
 
+With --config, the repository and what history is kept are those of the file.
 With --retention, what is older than so many days goes first: history then ends
 at the commits that Git's file "shallow" names, and of each day before one commit
 is kept in refs/gitcd/checkpoints/heads/<branch>. There is no way back. It is
@@ -61,15 +63,20 @@ once, ask it: etcdctl defrag. Exit code 4: damaged; nothing was changed.`,
 		Example: `  gitcd repack --dir /var/lib/gitcd/repository.git
   gitcd repack --dir /var/lib/gitcd/repository.git --dry-run -o json
   gitcd repack --dir /var/lib/gitcd/repository.git --retention 30d
+  gitcd repack --config /etc/gitcd/config.yaml
   git -C /var/lib/gitcd/repository.git log refs/gitcd/checkpoints/heads/main`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case dir == "":
-				return &usageError{errors.New("--dir is missing: give the repository's directory")}
-			case output != "text" && output != "json":
+			if output != "text" && output != "json" {
 				return &usageError{fmt.Errorf("--output is %q: give text or json", output)}
 			}
+			if err := place.load(); err != nil {
+				return err
+			}
+			if place.config != nil && !cmd.Flags().Changed("retention") && !dry {
+				retention = string(place.config.History.Retention)
+			}
+			dir := place.dir
 			days, err := gitcdv1.Retention(retention).Days()
 			switch {
 			case err != nil:
@@ -88,9 +95,9 @@ once, ask it: etcdctl defrag. Exit code 4: damaged; nothing was changed.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&dir, "dir", "", "directory of the repository")
+	place.add(f)
 	f.StringVarP(&output, "output", "o", "text", "text or json")
-	f.StringVar(&retention, "retention", string(gitcdv1.RetainAll), "All, or a number of days such as 30d")
+	f.StringVar(&retention, "retention", string(gitcdv1.RetainAll), "All, or a number of days such as 30d; default: what --config says")
 	f.BoolVar(&dry, "dry-run", false, "change nothing, and say what would come of it")
 	return cmd
 }

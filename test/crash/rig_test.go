@@ -163,7 +163,7 @@ func sound(ctx context.Context, disk vfs.FS, deep bool) error {
 	report := func(law, where string) { broken = append(broken, law+": "+where) }
 	var err error
 	if deep {
-		err = branch.Check(ctx, disk, dir, mvcc.Options{}, report)
+		err = branch.Check(ctx, disk, dir, nil, report)
 	} else {
 		err = journal.Check(disk, dir, report)
 	}

@@ -136,7 +136,7 @@ func TestF3F4BitRot(t *testing.T) {
 			}
 			var o outcome
 			checked := rotten.CrashClone(vfs.Kill, nil)
-			if err := branch.Check(t.Context(), checked, dir, mvcc.Options{}, func(law, where string) { o.broken = append(o.broken, law+": "+where) }); err != nil {
+			if err := branch.Check(t.Context(), checked, dir, nil, func(law, where string) { o.broken = append(o.broken, law+": "+where) }); err != nil {
 				o.broken = append(o.broken, "error: "+err.Error())
 			}
 			o.err = read(t.Context(), rotten, want)

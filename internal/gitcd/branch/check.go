@@ -4,6 +4,7 @@
 package branch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,11 @@ import (
 
 // Check reports each law of the journal and of its branches that does not hold
 // in a directory that nobody serves. It changes nothing: recovery, without
-// which the branches cannot be read, happens in memory.
-func Check(ctx context.Context, fsys vfs.FS, dir string, o mvcc.Options, report func(law, where string)) error {
+// which the branches cannot be read, happens in memory. The options are those
+// that a branch, by the name of its ref, is served with; nil: none. The name is
+// empty if the directory has only one branch and does not tell which. A branch whose keys lie
+// elsewhere than they say is passed over: mvcc.ErrOtherKeys comes after all the others.
+func Check(ctx context.Context, fsys vfs.FS, dir string, options func(branch string) mvcc.Options, report func(law, where string)) error {
 	broken := false
 	if err := journal.Check(fsys, dir, func(law, where string) { broken = true; report(law, where) }); err != nil || broken {
 		return err
@@ -26,11 +30,14 @@ func Check(ctx context.Context, fsys vfs.FS, dir string, o mvcc.Options, report 
 	if err != nil {
 		return err
 	}
-	err = check(ctx, j, o, report)
+	if options == nil {
+		options = func(string) mvcc.Options { return mvcc.Options{} }
+	}
+	err = check(ctx, j, options, report)
 	return errors.Join(err, j.Close(context.WithoutCancel(ctx)))
 }
 
-func check(ctx context.Context, j *journal.Journal, o mvcc.Options, report func(law, where string)) error {
+func check(ctx context.Context, j *journal.Journal, options func(branch string) mvcc.Options, report func(law, where string)) error {
 	t, err := readTable(j)
 	if err != nil {
 		report("M6", err.Error())
@@ -48,11 +55,13 @@ func check(ctx context.Context, j *journal.Journal, o mvcc.Options, report func(
 		report("M6", err.Error())
 		return nil
 	}
+	var elsewhere []error
 	for n, name := range names {
 		l := log{j: j, m: m, n: n}
 		if m.alone {
 			l.m = nil
 		}
+		o := options(name)
 		o.Branch = name
 		head, err := mvcc.Check(ctx, l, o, func(law, where string) {
 			if name != "" {
@@ -60,6 +69,10 @@ func check(ctx context.Context, j *journal.Journal, o mvcc.Options, report func(
 			}
 			report(law, where)
 		})
+		if errors.Is(err, mvcc.ErrOtherKeys) {
+			elsewhere = append(elsewhere, fmt.Errorf("branch %s: %w", cmp.Or(name, "of the records"), err))
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -67,7 +80,7 @@ func check(ctx context.Context, j *journal.Journal, o mvcc.Options, report func(
 			report("M7", fmt.Sprintf("the records end with commit %s, and no branch is there; let the exchange fence it, or restore the directory", head))
 		}
 	}
-	return nil
+	return errors.Join(elsewhere...)
 }
 
 // shows says whether a branch, or any if its name is not known, is at a commit, or one step further.

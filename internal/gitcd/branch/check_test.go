@@ -20,7 +20,7 @@ func found(t *testing.T, m *vfs.Mem) []string {
 	t.Helper()
 	before := m.Files()
 	var out []string
-	if err := branch.Check(t.Context(), m, "/r", mvcc.Options{}, func(law, where string) { out = append(out, law+": "+where) }); err != nil {
+	if err := branch.Check(t.Context(), m, "/r", nil, func(law, where string) { out = append(out, law+": "+where) }); err != nil {
 		t.Fatal(err)
 	}
 	for name, data := range m.Files() {

@@ -31,8 +31,11 @@ type checker struct {
 // M2 and M6, that records and checkpoint follow each other and name what is
 // there, and M7, that the commits are what the records say and the tree has the
 // store's keys. It returns the head that the records end with. Nothing is appended.
+// Commits and trees can be compared only if the options say where keys lie, and
+// of which grain they are: ErrOtherKeys says that they lie elsewhere.
 func Check(ctx context.Context, log Log, o Options, report func(law, where string)) (gitobj.ID, error) {
 	s := &Store{o: o.withDefaults(), log: log}
+	s.mapped = s.keysText() != ""
 	s.clock, s.vals, s.leases = s.o.Clock, &values{log: log, budget: s.o.ValueBudget}, newLeases(s.o.Clock)
 	c := &checker{report: report, left: 20}
 	c.recovery = recovery{store: s, state: state{view: view{index: newIndex(), rev: 1}, leases: s.leases}, committer: newCommitter(s)}
@@ -68,7 +71,7 @@ func (c *checker) check(ctx context.Context) error {
 		}
 	}
 	if c.elsewhere() {
-		return nil
+		return c.store.otherKeys(c.keys)
 	}
 	if err := c.stand(c.head); err != nil {
 		c.fault("M7", "checkpoint up to record %d: %v", upTo, err)
@@ -85,7 +88,7 @@ func (c *checker) check(ctx context.Context) error {
 		return c.bad(err)
 	}
 	if c.elsewhere() {
-		return nil
+		return c.store.otherKeys(c.keys)
 	}
 	if err := c.derive(place{batch: math.MaxUint64, txn: math.MaxInt}); err != nil {
 		c.fault("M7", "derive the commits after %s: %v", c.decided, err)

@@ -4,6 +4,7 @@
 package mvcc
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -47,6 +48,12 @@ func (s *Store) keysText() string {
 		return ""
 	}
 	return s.o.Keys.String()
+}
+
+// otherKeys says where a store's keys lie in truth, and where they were believed to lie.
+func (s *Store) otherKeys(recorded string) error {
+	named := func(text string) string { return cmp.Or(text, "where their paths say") }
+	return fmt.Errorf("%w: %s, and not %s", ErrOtherKeys, named(recorded), named(s.keysText()))
 }
 
 // admitKeys refuses to put a key that has no place in the tree, unless it is of

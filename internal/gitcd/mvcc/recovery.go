@@ -39,6 +39,8 @@ func (r *recovery) run(ctx context.Context) error {
 		return fmt.Errorf("%w: %s; open it with the same", ErrOtherKeys, r.keys)
 	}
 	switch {
+	case r.state.number > 0 && r.keys != r.store.keysText() && r.store.o.ReadOnly:
+		return r.store.otherKeys(r.keys) // who only reads begins no new line
 	case r.state.number > 0 && r.keys != r.store.keysText():
 		if err := r.adopt(ctx, head, r.state.rev); err != nil {
 			return err
