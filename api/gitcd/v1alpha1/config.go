@@ -89,6 +89,9 @@ type Config struct {
 	// Hub makes this gitcd a hub: it receives branches and merges them into main.
 	Hub *Hub `json:"hub,omitempty"`
 
+	// Merge says how branches meet. What a hub says replaces it in a branch that has the hub as its upstream.
+	Merge Merge `json:"merge,omitzero"`
+
 	// Logging says what is logged. Default: info, as text.
 	Logging Logging `json:"logging,omitzero"`
 }

@@ -42,7 +42,10 @@ func TestLoadFillsInDefaults(t *testing.T) {
 
 func TestMarshalIsWhatLoadReads(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{branch + "leaseDuration: 1m30s\ngrains: [{prefix: /a, grain: Batch}]\n", hub} {
+	for _, file := range []string{
+		branch + "leaseDuration: 1m30s\ngrains: [{prefix: /a, grain: Batch}]\n", hub,
+		hub + "merge: {owners: [{key: /registry/minions/*, path: .spec, branch: nodes/*}], branches: [{branch: '*', prefer: [{take: ours}], toMain: {exclude: [/a/]}}]}\n",
+	} {
 		c, err := Load([]byte(file))
 		if err != nil {
 			t.Fatal(err)
@@ -105,6 +108,11 @@ func TestLoadNamesFieldAndMend(t *testing.T) {
 		{"start", branch + "start: {history: -1}\n", "start.history: is -1"},
 		{"branches and upstream", head + "branches: [{name: a, listeners: [{url: \"unix:///s\"}]}]\nupstream: {url: \"https://h\"}\n", "is served by a gitcd of its own"},
 		{"hub with keys", hub + "keys: [{prefix: /a/, tree: b/}]\n", "keys: belongs to a branch's server"},
+		{"owner of nothing", hub + "merge: {owners: [{key: registry, branch: nodes/a}]}\n", "merge.owners[0].key: is \"registry\"; write a key such as"},
+		{"owner by guess", hub + "merge: {owners: [{key: /a/b, branch: nodes/*}]}\n", "has no * that says what it stands for"},
+		{"two stars", hub + "merge: {branches: [{branch: a, toMain: {exclude: [/*/*]}}]}\n", "merge.branches[0].toMain.exclude[0]"},
+		{"no side", hub + "merge: {branches: [{branch: nodes/*, prefer: [{path: .spec, take: mine}]}]}\n", "prefer[0].take: is \"mine\"; write ours"},
+		{"path without its dot", hub + "merge: {branches: [{branch: '*', prefer: [{path: spec, take: ours}]}]}\n", "prefer[0].path: is \"spec\"; write a field's path"},
 		{"log level", branch + "logging: {level: loud}\n", "logging.level"},
 	}
 	for _, c := range cases {
