@@ -29,6 +29,7 @@ var storage = map[string][]string{
 	"internal/gitcd/pack":      {"gitobj"},
 	"internal/gitcd/treeedit":  {"gitobj", "layout"},
 	"internal/gitcd/merge":     {"gitobj", "layout", "schema", "treeedit"},
+	"internal/gitcd/conflict":  {"gitobj", "treeedit"},
 	"internal/gitcd/repack":    {"gitobj", "pack"},
 	"internal/gitcd/journal":   {"gitobj", "pack", "repack", "vfs"},
 	"internal/gitcd/transport": {"gitobj", "pack"},
@@ -38,7 +39,7 @@ var storage = map[string][]string{
 	"internal/gitcd/etcdapi":   {"mvcc", "snapshot"},
 	"internal/gitcd/exchange":  {"gitobj", "journal", "merge", "mvcc", "transport", "treeedit", "layout"},
 	"internal/gitcd/pull":      {"exchange", "gitobj", "journal", "layout", "merge", "mvcc", "transport", "treeedit"},
-	"internal/gitcd/hub":       {"gitobj", "journal", "merge", "transport", "treeedit", "layout"},
+	"internal/gitcd/hub":       {"conflict", "gitobj", "journal", "merge", "transport", "treeedit", "layout"},
 }
 
 // foreign lists import prefixes that never enter a room of the storage wing,

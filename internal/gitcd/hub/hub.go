@@ -94,6 +94,8 @@ type Hub struct {
 	passing  map[string]struct{}    // refs of branches that the running pass looks at
 	branches map[string]branchState // ref -> what Status tells of it
 	merged   mergeState
+	tally    tally      // of conflicts
+	decided  []decision // what people made of conflicts, for Run to write down
 }
 
 // viewMemory is how much of the repository the merge loop remembers.
@@ -145,6 +147,7 @@ func New(repo Repository, o Options) *Hub {
 	h.history, h.editor = merge.NewHistory(h.view), treeedit.New(h.view, gitobj.Zero)
 	refs := repo.Refs("refs/")
 	h.board = newBoard(refs)
+	h.tally.load(h.repo, refs[Conflicts], h.o.Log)
 	for ref := range refs {
 		if mergeable(ref) { // what was pushed before a restart may not have been merged
 			h.pending[ref] = struct{}{}
@@ -162,6 +165,9 @@ func (h *Hub) Handler() http.Handler {
 	mux.Handle("/repo.git/", http.StripPrefix("/repo.git", git))
 	mux.HandleFunc("GET /v1/watch", h.watch)
 	mux.HandleFunc("GET /v1/status", h.serveStatus)
+	mux.HandleFunc("GET /v1/conflicts", h.listConflicts)
+	mux.HandleFunc("GET /v1/conflicts/{id}", h.showConflict)
+	mux.HandleFunc("POST /v1/conflicts/{id}/resolve", h.resolveConflict)
 	return h.authenticated(mux)
 }
 
@@ -216,6 +222,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			return err
 		}
 		retry = nil
+		h.decide(ctx)
 		again, err := h.pass(ctx)
 		if ctx.Err() != nil {
 			return nil

@@ -4,9 +4,7 @@
 package hub
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -102,88 +100,4 @@ func commitOf(r transport.Objects, id gitobj.ID) (gitobj.Commit, error) {
 		return gitobj.Commit{}, fmt.Errorf("read commit %s: it is a %s", id, kind)
 	}
 	return gitobj.DecodeCommit(data)
-}
-
-// record is a conflict as it is kept: a file.
-type record struct {
-	key     string
-	content []byte
-}
-
-// conflictTrailer begins a line of a heaven's merge commit that holds the
-// record of a conflict: its key as a JSON string, and its content, on one line.
-const conflictTrailer = "Conflict: "
-
-// reported returns the conflicts that heavens recorded in their merge commits.
-func reported(objects []transport.Object) []record {
-	var out []record
-	for _, o := range objects {
-		if o.Kind != gitobj.KindCommit || !bytes.Contains(o.Data, []byte("\n"+conflictTrailer)) {
-			continue
-		}
-		c, err := gitobj.DecodeCommit(o.Data)
-		if err != nil {
-			continue // it was parsed when it came in
-		}
-		for line := range strings.SplitSeq(c.Message, "\n") {
-			text, ok := strings.CutPrefix(line, conflictTrailer)
-			if !ok {
-				continue
-			}
-			if r, err := parseRecord(text); err == nil { // else the commit still says it
-				out = append(out, r)
-			}
-		}
-	}
-	return out
-}
-
-func parseRecord(text string) (record, error) {
-	var r record
-	var content json.RawMessage
-	in := json.NewDecoder(strings.NewReader(text))
-	if err := errors.Join(in.Decode(&r.key), in.Decode(&content)); err != nil {
-		return r, fmt.Errorf("parse conflict record: %w", err)
-	}
-	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, content, "", " "); err != nil {
-		return r, fmt.Errorf("parse conflict record: %w", err)
-	}
-	pretty.WriteByte('\n')
-	r.content = pretty.Bytes()
-	return r, nil
-}
-
-// keep commits the records of a pass to the branch of conflicts, and returns how it moves.
-func (h *Hub) keep(ctx context.Context, f *fold) (transport.Command, error) {
-	move := transport.Command{Name: Conflicts}
-	var parents []gitobj.ID
-	var tree gitobj.ID
-	if head, ok := h.repo.Ref(Conflicts); ok {
-		before, err := commitOf(f, head)
-		if err != nil {
-			return move, err
-		}
-		move.Old, parents, tree = head, []gitobj.ID{head}, before.Tree
-	}
-	editor := treeedit.New(f, tree)
-	for _, r := range f.records {
-		o := transport.Object{Kind: gitobj.KindBlob, ID: gitobj.Hash(gitobj.KindBlob, r.content), Data: r.content}
-		f.add(o)
-		if err := editor.Set(ctx, r.key, o.ID); err != nil {
-			return move, fmt.Errorf("file conflict of %q: %w", r.key, err)
-		}
-	}
-	tree, err := editor.Write(ctx, f.emit)
-	if err != nil {
-		return move, fmt.Errorf("file conflicts: %w", err)
-	}
-	main, err := commitOf(f, f.main)
-	if err != nil {
-		return move, err
-	}
-	o := mergeCommit(main, main, parents, tree, fmt.Sprintf("record %d conflicts\n\nMain: %s\n", len(f.records), f.main))
-	f.add(o)
-	move.New = o.ID
-	return move, nil
 }

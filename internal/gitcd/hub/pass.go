@@ -23,7 +23,8 @@ type fold struct {
 	made    map[gitobj.ID]transport.Object
 	objects []transport.Object
 	main    gitobj.ID
-	records []record
+	records []record // conflicts met or reported
+	filed   []record // those of them that were not on record
 	merges  int64
 	held    map[string]gitobj.ID // ref -> head that main holds by now
 }
@@ -110,7 +111,9 @@ func (h *Hub) publish(ctx context.Context, f *fold, was gitobj.ID) error {
 		if err != nil {
 			return fmt.Errorf("record conflicts: %w", err)
 		}
-		moves = append(moves, move)
+		if move.New != move.Old {
+			moves = append(moves, move)
+		}
 	}
 	if len(moves) == 0 {
 		h.lineage.grow(f.main, f.held)
@@ -153,7 +156,8 @@ func (h *Hub) settle(names []string, failed map[string]error, f *fold, reports i
 		return true
 	}
 	h.merged.commits += f.merges
-	h.merged.conflicts += int64(len(f.records))
+	h.merged.conflicts += int64(len(f.filed))
+	h.tally.add(f.filed)
 	h.merged.lastMerge = now
 	return len(failed) > 0
 }

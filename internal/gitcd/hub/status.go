@@ -24,6 +24,8 @@ type Status struct {
 	Branches []BranchStatus `json:"branches"`
 	// Conflicts is how many conflicts were recorded since the hub started.
 	Conflicts int64 `json:"conflicts"`
+	// Records sums up the branch of conflicts.
+	Records RecordStatus `json:"records"`
 	// Merges is how many merge commits the hub made since it started, in how many passes.
 	Merges int64 `json:"merges"`
 	Passes int64 `json:"passes"`
@@ -58,6 +60,7 @@ func (h *Hub) Status() Status {
 		Merges:    h.merged.commits,
 		Passes:    h.merged.passes,
 		LastError: h.merged.lastErr,
+		Records:   h.tally.status(),
 	}
 	if id, ok := refs[Main]; ok {
 		s.Main = id.String()
