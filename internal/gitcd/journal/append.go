@@ -73,6 +73,7 @@ func (j *Journal) appendFrames(frames []Frame, durable bool) ([]Place, error) {
 		synced: uint32(j.syncs.syncedIn(seg.segment)), //nolint:gosec // a segment is smaller than 4 GiB
 	}, frames, seg)
 	if err := j.put(seg, d); err != nil {
+		seg.kin.forget()
 		return nil, err
 	}
 	places := make([]Place, len(frames))
@@ -175,6 +176,7 @@ func (j *Journal) roll(seg *segment) (*segment, error) {
 	if err != nil {
 		return nil, j.fail("append to", segmentName(j.dir, from.segment), err)
 	}
+	seg.kin.forget()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.mu.segments = append(j.mu.segments, next)

@@ -17,7 +17,8 @@
 // is zero-filled there while syncs are small, so that they have no metadata to
 // write. Each Append adds one batch: a record,
 // which is a legal blob that nothing refers to, and behind it the entries of
-// the batch's objects. The record tells what follows it, checks it, moves refs,
+// the batch's objects: trees as deltas of their predecessors, values as deltas
+// of one of their kind, the rest as it is. The record tells what follows it, checks it, moves refs,
 // and carries the caller's own records, which are opaque here. docs/formats/journal.md
 // has it by offset and size.
 //

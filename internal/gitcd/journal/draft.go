@@ -107,14 +107,16 @@ func (d *draft) encodeObjects(offset int64, body int, seg *segment) {
 		off := offset + int64(len(d.data))
 		l := line{id: o.ID, kind: o.Kind, off: uint32(len(d.data) - body)} //nolint:gosec // bounded by maxBatch
 		e := entry{id: o.ID, kind: o.Kind, off: uint32(off), base: noBase} //nolint:gosec // a segment is smaller than 4 GiB
-		if base, at, ok := d.base(o, seg); ok && len(o.Delta) < len(o.Data) {
+		base, at, delta, ok := d.base(o, seg)
+		if ok {
 			l.base, l.depth = base.off, base.depth+1
 			e.base, e.depth = at, base.depth+1
-			d.data = pack.AppendEntry(d.data, pack.Entry{Type: pack.OfsDelta, Size: int64(len(o.Delta)), Distance: off - int64(base.off)})
-			d.data = pack.AppendStored(d.data, o.Delta)
+			d.data = pack.AppendEntry(d.data, pack.Entry{Type: pack.OfsDelta, Size: int64(len(delta)), Distance: off - int64(base.off)})
+			d.data = pack.AppendStored(d.data, delta)
 		} else {
 			d.data = pack.AppendEntry(d.data, pack.Entry{Type: pack.Type(o.Kind), Size: int64(len(o.Data))})
 			d.data = pack.AppendStored(d.data, o.Data)
+			seg.kin.add(o, len(seg.entries)+len(d.entries), e.off)
 		}
 		d.entries, d.lines = append(d.entries, e), append(d.lines, l)
 	}
@@ -123,29 +125,30 @@ func (d *draft) encodeObjects(offset int64, body int, seg *segment) {
 // longestChain returns how many deltas there may be between an object of this size and a whole one.
 func longestChain(size int) int { return min(max(size/deltaShare, leastDepth), mostDepth) }
 
-// base returns the entry that an object can be a delta of: in this segment, of
-// the same kind, and not at the end of a long chain.
-func (d *draft) base(o *Object, seg *segment) (entry, int32, bool) {
+// base returns the entry that an object is written as a delta of, its place, and
+// the delta: in this segment, of the same kind, and not at the end of a long chain.
+func (d *draft) base(o *Object, seg *segment) (entry, int32, []byte, bool) {
 	if len(o.Delta) == 0 {
-		return entry{}, 0, false
+		delta, base, ok := seg.kin.deltaOf(o)
+		return entry{kind: o.Kind, off: base.off}, base.at, delta, ok
 	}
 	var e entry
 	at, ok := d.here[o.Base]
 	switch {
 	case ok:
 		if at++; at >= len(d.entries) { // behind the record; and not yet there
-			return entry{}, 0, false
+			return entry{}, 0, nil, false
 		}
 		e = d.entries[at]
 		at += len(seg.entries)
 	default:
 		if at, ok = seg.lookup(o.Base); !ok {
-			return entry{}, 0, false
+			return entry{}, 0, nil, false
 		}
 		e = seg.entries[at]
 	}
-	if e.kind != o.Kind || int(e.depth) >= longestChain(len(o.Data)) {
-		return entry{}, 0, false
+	if e.kind != o.Kind || int(e.depth) >= longestChain(len(o.Data)) || len(o.Delta) >= len(o.Data) {
+		return entry{}, 0, nil, false
 	}
-	return e, int32(at), true //nolint:gosec // a segment has fewer than 2G entries
+	return e, int32(at), o.Delta, true //nolint:gosec // a segment has fewer than 2G entries
 }

@@ -40,7 +40,7 @@ const noBase = -1
 
 // segment is a file that is not yet a pack.
 //
-// Journal.write guards the growth of entries, byID, end and allocated; readers
+// Journal.write guards the growth of entries, byID, end and allocated, and kin; readers
 // of entries, byID and end hold Journal.mu, which the growth takes too.
 type segment struct {
 	start
@@ -55,6 +55,7 @@ type segment struct {
 	end int64
 
 	ahead allocation
+	kin   kin
 
 	// tails are the packs that show this segment to Git. Journal.maintenance guards them.
 	tails []tail
