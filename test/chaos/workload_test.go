@@ -1,0 +1,244 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/util/retry"
+)
+
+const namespace = "default"
+
+// told is what the front door answered about one object.
+type told struct {
+	Kind, Name string
+	UID        types.UID
+	Created    time.Time
+	Deleting   time.Time // when its deletion was asked for
+	Deleted    bool      // and acknowledged
+	Replicas   int32     // what was acknowledged last; of a Job, its completions
+	Unsure     bool      // a request ended without an answer: either may be so
+}
+
+// workload is a person at the front door who never rests.
+type workload struct {
+	client *kubernetes.Clientset
+	rng    *rand.Rand
+	most   int // objects of a kind at a time
+
+	mu    sync.Mutex
+	told  []*told
+	acked int
+	lost  int // requests without an answer
+	next  int
+}
+
+func newWorkload(client *kubernetes.Clientset, seed uint64, most int) *workload {
+	return &workload{client: client, rng: rand.New(rand.NewPCG(seed, 2)), most: most}
+}
+
+// run works until the context ends.
+func (w *workload) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		w.step(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(100+w.rng.IntN(400)) * time.Millisecond):
+		}
+	}
+}
+
+// live returns an object of a kind that is not deleted, nil if there is none.
+func (w *workload) live(kind string) (one *told, n int) {
+	var all []*told
+	for _, o := range w.told {
+		if o.Kind == kind && o.Deleting.IsZero() {
+			all = append(all, o)
+		}
+	}
+	if len(all) == 0 {
+		return nil, 0
+	}
+	return all[w.rng.IntN(len(all))], len(all)
+}
+
+func (w *workload) step(ctx context.Context) {
+	kinds := []string{"Deployment", "Deployment", "Deployment", "Job", "Pod", "Service", "ConfigMap"}
+	kind := kinds[w.rng.IntN(len(kinds))]
+	one, n := w.live(kind)
+	choice := w.rng.IntN(10)
+	switch {
+	case one == nil || choice < 3 && n < w.most:
+		w.create(ctx, kind)
+	case choice < 5 || n > w.most:
+		w.remove(ctx, one)
+	case kind == "Deployment" && choice < 7:
+		w.scale(ctx, one)
+	case kind == "Deployment":
+		w.roll(ctx, one)
+	case kind == "ConfigMap":
+		w.touch(ctx, one)
+	}
+}
+
+// ctx of one request. It is not the workload's: what was begun is finished, so
+// that its answer is known.
+func request(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+}
+
+func (w *workload) create(ctx context.Context, kind string) {
+	w.next++
+	o := &told{Kind: kind, Name: fmt.Sprintf("%c%d", kind[0]|0x20, w.next), Replicas: int32(1 + w.rng.IntN(4))}
+	ctx, cancel := request(ctx)
+	defer cancel()
+	meta := metav1.ObjectMeta{Name: o.Name, Labels: map[string]string{"app": o.Name}}
+	var uid types.UID
+	var err error
+	switch kind {
+	case "Deployment":
+		var d *appsv1.Deployment
+		d, err = w.client.AppsV1().Deployments(namespace).Create(ctx, &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{
+			Replicas: new(o.Replicas), Selector: &metav1.LabelSelector{MatchLabels: meta.Labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: meta.Labels}, Spec: podSpec(corev1.RestartPolicyAlways)},
+		}}, metav1.CreateOptions{})
+		uid = uidOf(d, err)
+	case "Job":
+		var j *batchv1.Job
+		j, err = w.client.BatchV1().Jobs(namespace).Create(ctx, &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{
+			Completions: new(o.Replicas), Parallelism: new(int32(2)), BackoffLimit: new(int32(20)),
+			Template: corev1.PodTemplateSpec{Spec: podSpec(corev1.RestartPolicyNever)},
+		}}, metav1.CreateOptions{})
+		uid = uidOf(j, err)
+	case "Pod":
+		var p *corev1.Pod
+		p, err = w.client.CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{ObjectMeta: meta, Spec: podSpec(corev1.RestartPolicyAlways)}, metav1.CreateOptions{})
+		uid = uidOf(p, err)
+	case "Service":
+		app := o.Name
+		if d, _ := w.live("Deployment"); d != nil {
+			app = d.Name
+		}
+		var s *corev1.Service
+		s, err = w.client.CoreV1().Services(namespace).Create(ctx, &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{
+			Selector: map[string]string{"app": app}, Ports: []corev1.ServicePort{{Port: 80}},
+		}}, metav1.CreateOptions{})
+		uid = uidOf(s, err)
+	case "ConfigMap":
+		var m *corev1.ConfigMap
+		m, err = w.client.CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"n": "0"}}, metav1.CreateOptions{})
+		uid = uidOf(m, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.lost++ // it has no uid: nothing is claimed of it, and its name is not used again
+		return
+	}
+	w.acked++
+	o.UID, o.Created = uid, time.Now()
+	w.told = append(w.told, o)
+}
+
+func uidOf(o metav1.Object, err error) types.UID {
+	if err != nil {
+		return ""
+	}
+	return o.GetUID()
+}
+
+func podSpec(restart corev1.RestartPolicy) corev1.PodSpec {
+	return corev1.PodSpec{
+		RestartPolicy: restart, TerminationGracePeriodSeconds: new(int64(2)),
+		Containers: []corev1.Container{{Name: "c", Image: "registry.k8s.io/pause:3.10", Env: []corev1.EnvVar{{Name: "ROUND", Value: "0"}}}},
+	}
+}
+
+func (w *workload) remove(ctx context.Context, o *told) {
+	ctx, cancel := request(ctx)
+	defer cancel()
+	policy := metav1.DeletePropagationBackground
+	if w.rng.IntN(3) == 0 {
+		policy = metav1.DeletePropagationForeground
+	}
+	options := metav1.DeleteOptions{PropagationPolicy: &policy, Preconditions: metav1.NewUIDPreconditions(string(o.UID))}
+	w.mu.Lock()
+	o.Deleting = time.Now()
+	w.mu.Unlock()
+	var err error
+	switch o.Kind {
+	case "Deployment":
+		err = w.client.AppsV1().Deployments(namespace).Delete(ctx, o.Name, options)
+	case "Job":
+		err = w.client.BatchV1().Jobs(namespace).Delete(ctx, o.Name, options)
+	case "Pod":
+		err = w.client.CoreV1().Pods(namespace).Delete(ctx, o.Name, options)
+	case "Service":
+		err = w.client.CoreV1().Services(namespace).Delete(ctx, o.Name, options)
+	case "ConfigMap":
+		err = w.client.CoreV1().ConfigMaps(namespace).Delete(ctx, o.Name, options)
+	}
+	w.answer(o, err, func() { o.Deleted = true })
+}
+
+// answer notes what came of a request about an object.
+func (w *workload) answer(o *told, err error, ok func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case err == nil || apierrors.IsNotFound(err):
+		w.acked++
+		ok()
+	case apierrors.IsConflict(err):
+	default:
+		w.lost++
+		o.Unsure = true
+	}
+}
+
+func (w *workload) scale(ctx context.Context, o *told) {
+	replicas := int32(w.rng.IntN(6))
+	w.update(ctx, o, func(d *appsv1.Deployment) { d.Spec.Replicas = &replicas }, func() { o.Replicas = replicas })
+}
+
+func (w *workload) roll(ctx context.Context, o *told) {
+	round := fmt.Sprint(w.rng.IntN(1000))
+	w.update(ctx, o, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Env[0].Value = round }, func() {})
+}
+
+// update changes a Deployment. It is unsure what holds if there is no answer: the last one counts that there is.
+func (w *workload) update(ctx context.Context, o *told, change func(*appsv1.Deployment), ok func()) {
+	ctx, cancel := request(ctx)
+	defer cancel()
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		d, err := w.client.AppsV1().Deployments(namespace).Get(ctx, o.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		change(d)
+		_, err = w.client.AppsV1().Deployments(namespace).Update(ctx, d, metav1.UpdateOptions{})
+		return err
+	})
+	w.answer(o, err, ok)
+}
+
+func (w *workload) touch(ctx context.Context, o *told) {
+	ctx, cancel := request(ctx)
+	defer cancel()
+	patch := fmt.Appendf(nil, `{"data":{"n":"%d"}}`, w.rng.IntN(1000))
+	_, err := w.client.CoreV1().ConfigMaps(namespace).Patch(ctx, o.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+	w.answer(o, err, func() {})
+}
