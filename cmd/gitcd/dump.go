@@ -81,7 +81,7 @@ into the file --to. Exit code 1: it failed; 2: wrong usage; 4: the repository is
 		},
 	}
 	f := cmd.Flags()
-	o.offlineFlags.add(f)
+	o.add(f)
 	o.addKeys(f)
 	f.StringVar(&o.branch, "branch", "", "the branch, without refs/heads/; default: the first of --config, main, or the only one")
 	f.StringVar(&o.endpoint.url, "endpoint", "", "URL of a running server: http://, https:// or unix://")

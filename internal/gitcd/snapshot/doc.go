@@ -21,6 +21,6 @@
 // # Laws
 //
 //	S1 Same bytes.   Keys and values are byte for byte what etcd would have written for the same changes: hashes are equal.
-//	S2 Bounded.      Neither reading nor writing holds more than a batch of values.
+//	S2 Bounded.      Neither reading nor writing holds more than a batch of values; of a database that is read only a few MiB stay mapped in memory.
 //	S3 Whole or not. What is read is checked first: the sum at its end, if there is one, and the database's own structure.
 package snapshot

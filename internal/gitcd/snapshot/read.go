@@ -20,7 +20,8 @@ const sectorSize = 512
 
 // Snapshot is a snapshot that is open for reading.
 type Snapshot struct {
-	db *bolt.DB
+	db       *bolt.DB
+	resident *resident
 	// State is what it says beside the changes.
 	State State
 }
@@ -39,6 +40,9 @@ func Open(path string, unsummed bool) (_ *Snapshot, err error) {
 		return nil, fmt.Errorf("open snapshot %s: %w: %w", path, ErrMalformed, err)
 	}
 	s := &Snapshot{db: db}
+	if s.resident, err = newResident(db, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("open snapshot %s: %w", path, err), db.Close())
+	}
 	if err := db.View(s.check); err != nil {
 		return nil, errors.Join(fmt.Errorf("open snapshot %s: %w", path, err), db.Close())
 	}
@@ -79,14 +83,8 @@ func checkSum(path string) (err error) {
 
 // check looks at the structure of the database, and reads all but the keys.
 func (s *Snapshot) check(tx *bolt.Tx) (err error) {
-	var broken error
-	for err := range tx.Check() {
-		if broken == nil {
-			broken = fmt.Errorf("%w: %w", ErrMalformed, err)
-		}
-	}
-	if broken != nil {
-		return broken
+	if err := s.resident.during(tx.Check()); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	keys, meta := tx.Bucket(bucketKey), tx.Bucket(bucketMeta)
 	if keys == nil || meta == nil {
@@ -207,6 +205,7 @@ func (s *Snapshot) each(ctx context.Context, keys *bolt.Bucket, yield func(*Chan
 		if err := yield(&c); err != nil {
 			return err
 		}
+		s.resident.add(len(k) + len(v))
 	}
 	return nil
 }

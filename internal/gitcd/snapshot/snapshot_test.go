@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -223,6 +224,57 @@ func TestWriteStops(t *testing.T) {
 	if left, err := os.ReadDir(spool.dir); err != nil || len(left) != 0 {
 		t.Errorf("left in the spool: %v, %v", left, err)
 	}
+}
+
+// mapped returns how many bytes of files this process has in memory.
+func mapped(t *testing.T) (bytes int64) {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Skip("no /proc here:", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if n, err := fmt.Sscanf(line, "RssFile: %d kB", &bytes); n == 1 && err == nil {
+			return bytes << 10
+		}
+	}
+	t.Fatal("/proc/self/status has no RssFile")
+	return 0
+}
+
+// TestS2Bounded reads a snapshot that is many times as large as what may be in memory of it.
+func TestS2Bounded(t *testing.T) {
+	const values = 96
+	var list []Change
+	for i := range int64(values) {
+		list = append(list, Change{Revision: i + 5, Key: fmt.Append(nil, i), Value: bytes.Repeat([]byte{byte(i)}, 1<<20), Create: i + 5, Version: 1})
+	}
+	name := save(t, list)
+	before := mapped(t)
+	from, err := Open(name, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = from.Close() }()
+	if after := mapped(t) - before; after > 2*residentBytes {
+		t.Errorf("after it was opened, %d MiB of it are in memory", after>>20)
+	}
+	most, n := int64(0), 0
+	err = from.Changes(t.Context(), func(c *Change) error {
+		n++
+		if c.Value[len(c.Value)-1] != byte(n-1) {
+			t.Errorf("value %d is another", n)
+		}
+		most = max(most, mapped(t)-before)
+		return nil
+	})
+	if err != nil || n != values {
+		t.Fatalf("%d changes, %v", n, err)
+	}
+	if most > 4*residentBytes {
+		t.Errorf("while it was read, up to %d MiB of it were in memory", most>>20)
+	}
+	t.Logf("at most %d MiB of %d were in memory", most>>20, values)
 }
 
 // FuzzWire reads anything as keys and values.
