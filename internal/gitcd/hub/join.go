@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
@@ -29,7 +28,7 @@ func policy(branch string) merge.Policy {
 
 // fold joins one branch to main (law H4).
 func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) error {
-	branch := strings.TrimPrefix(name, heads)
+	branch := branchOf(name)
 	if f.main.IsZero() {
 		if h.o.Genesis != "" && branch != h.o.Genesis {
 			return fmt.Errorf("main begins with %s, which has not been pushed: %w", h.o.Genesis, errNoMain)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
@@ -146,7 +145,7 @@ func (h *Hub) settle(names []string, failed map[string]error, f *fold, reports i
 		if why := errors.Join(failed[name], err); why != nil {
 			state.lastErr = why.Error()
 			h.pending[name] = struct{}{}
-			h.o.Log.Error("branch is not merged and will be tried again", "branch", strings.TrimPrefix(name, heads), "err", why)
+			h.o.Log.Error("branch is not merged and will be tried again", "branch", branchOf(name), "err", why)
 		}
 		h.branches[name] = state
 	}

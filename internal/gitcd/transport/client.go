@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 )
@@ -35,6 +37,8 @@ type StatusError struct {
 	Code int
 	URL  string
 	Text string
+	// RetryAfter is how long the server asks to be left alone, 0 if it does not say.
+	RetryAfter time.Duration
 }
 
 // Error says what was asked and answered.
@@ -45,8 +49,31 @@ func (e *StatusError) Error() string {
 		hint = "; check the client certificate or token"
 	case http.StatusNotFound:
 		hint = "; check the repository's URL"
+	case http.StatusTooManyRequests:
+		hint = "; it asks for fewer requests"
 	}
 	return fmt.Sprintf("%s answers %d %s: %s%s", e.URL, e.Code, http.StatusText(e.Code), e.Text, hint)
+}
+
+// longestRetry bounds what a server may ask for.
+const longestRetry = time.Hour
+
+// retryAfter reads how long a server asks to be left alone: seconds, or a date
+// by its own clock.
+func retryAfter(h http.Header) time.Duration {
+	text := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, longestRetry)
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return min(max(0, at.Sub(now)), longestRetry)
 }
 
 // RejectedError says which commands of a push the server refused, and why.
@@ -93,7 +120,7 @@ func (c *Client) post(ctx context.Context, service, version string, body io.Read
 		if err != nil {
 			text = []byte(err.Error())
 		}
-		return nil, &StatusError{Code: resp.StatusCode, URL: url, Text: strings.TrimSpace(string(text))}
+		return nil, &StatusError{Code: resp.StatusCode, URL: url, Text: strings.TrimSpace(string(text)), RetryAfter: retryAfter(resp.Header)}
 	}
 	return resp.Body, nil
 }
