@@ -4,12 +4,9 @@
 package exchange
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
@@ -87,52 +84,4 @@ func (x *Exchange) tryJoin(ctx context.Context, theirs gitobj.ID) (done bool, er
 		s.Conflicts += int64(len(m.Conflicts))
 	})
 	return true, nil
-}
-
-const (
-	// conflictTrailer begins a line that holds the record of a conflict. The hub files it.
-	conflictTrailer = "Conflict: "
-	// longestRecord is the longest such line: a longer one goes without the fields' values, which the blobs have.
-	longestRecord = 16 << 10
-	// mostRecords is how many conflicts one message holds.
-	mostRecords = 1000
-)
-
-// Message is the message of a merge commit. The conflicts that the merge
-// decided are recorded in it: the commit and its record are one.
-func Message(subject string, m merge.Merged, o merge.Occasion) (string, error) {
-	var out strings.Builder
-	out.WriteString(subject + "\n")
-	if len(m.Conflicts) == 0 {
-		return out.String(), nil
-	}
-	fmt.Fprintf(&out, "\nConflicts: %d\n", len(m.Conflicts))
-	for _, c := range m.Conflicts[:min(len(m.Conflicts), mostRecords)] {
-		line, err := recordLine(c, o)
-		if err == nil && len(line) > longestRecord {
-			c.Base.JSON, c.Ours.JSON, c.Theirs.JSON = nil, nil, nil
-			line, err = recordLine(c, o)
-		}
-		if err != nil {
-			return "", err
-		}
-		out.WriteString(conflictTrailer + line + "\n")
-	}
-	return out.String(), nil
-}
-
-func recordLine(c merge.Conflict, o merge.Occasion) (string, error) {
-	key, content, err := merge.Record(c, o)
-	if err != nil {
-		return "", err
-	}
-	var line bytes.Buffer
-	if err := json.Compact(&line, content); err != nil {
-		return "", fmt.Errorf("record conflict of %q: %w", c.Key, err)
-	}
-	name, err := json.Marshal(key) // a key may have spaces and line ends
-	if err != nil {
-		return "", fmt.Errorf("record conflict of %q: %w", c.Key, err)
-	}
-	return string(name) + " " + line.String(), nil
 }

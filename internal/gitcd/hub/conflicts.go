@@ -26,6 +26,9 @@ type record struct {
 // record of a conflict: its key as a JSON string, and its content, on one line.
 const conflictTrailer = "Conflict: "
 
+// unlistedTrailer is the trailer with the number of conflicts that found no room in the message.
+const unlistedTrailer = "Conflicts-Unlisted: "
+
 // reported returns the conflicts that heavens recorded in their merge commits.
 func reported(objects []transport.Object) []record {
 	var out []record
@@ -38,6 +41,9 @@ func reported(objects []transport.Object) []record {
 			continue // it was parsed when it came in
 		}
 		for line := range strings.SplitSeq(c.Message, "\n") {
+			if n, ok := strings.CutPrefix(line, unlistedTrailer); ok {
+				out = append(out, unlisted(o.ID, c, n))
+			}
 			text, ok := strings.CutPrefix(line, conflictTrailer)
 			if !ok {
 				continue
@@ -48,6 +54,25 @@ func reported(objects []transport.Object) []record {
 		}
 	}
 	return out
+}
+
+// unlisted is the one record of all conflicts of a merge that had no room for records of their own.
+func unlisted(id gitobj.ID, c gitobj.Commit, n string) record {
+	r := conflict.Record{
+		Why: "unlisted", Who: c.Author.Name, When: c.Author.When.UTC(),
+		Reason: fmt.Sprintf("%.20s more conflicts of merge commit %s found no room in its message; both sides are its parents", n, id),
+	}
+	for i, side := range []*conflict.Side{&r.Ours, &r.Theirs} {
+		if i < len(c.Parents) {
+			side.Commit = &c.Parents[i]
+		}
+	}
+	r.Ours.Branch, r.Theirs.Branch = c.Author.Name, mainBranch
+	content, err := json.MarshalIndent(r, "", " ")
+	if err != nil { // it has nothing that JSON cannot say
+		content = []byte("{}")
+	}
+	return record{key: "/unlisted/" + id.String()[:16] + ".json", content: append(content, '\n')}
 }
 
 func parseRecord(text string) (record, error) {
