@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,8 +23,8 @@ func (m *merger) conflict(p path, base, first, second any) any {
 
 // decide says whose value stands, by the rules for a field, in the order of Table.
 func (m *merger) decide(p path, first, second any) (*party, Rule) {
-	if c := m.owned(p); c != 0 {
-		return m.greater(c), Owner
+	if winner, why := m.entitled(p); winner != nil {
+		return winner, why
 	}
 	if len(p) > 1 && p[len(p)-2].name == "conditions" && p[len(p)-1].item != nil {
 		if c := newerCondition(first, second); c != 0 {
@@ -35,6 +36,29 @@ func (m *merger) decide(p path, first, second any) (*party, Rule) {
 			return m.greater(c), NewerLease
 		}
 	}
+	if c := furtherCount(p, first, second); c != 0 {
+		return m.greater(c), Counter
+	}
+	return m.latest(p)
+}
+
+// entitled returns the side whose word counts at a path because the policy says so.
+func (m *merger) entitled(p path) (*party, Rule) {
+	if c := m.owned(p); c != 0 {
+		return m.greater(c), Owner
+	}
+	c := m.policy.Prefer(m.key, p.String())
+	if m.first.side == Theirs {
+		c = -c
+	}
+	if c != 0 {
+		return m.greater(c), Preferred
+	}
+	return nil, ""
+}
+
+// latest returns the side that changed a field last, as far as that is known.
+func (m *merger) latest(p path) (*party, Rule) {
 	if x, y := m.managedAt(&m.first, p), m.managedAt(&m.second, p); !x.IsZero() && !y.IsZero() && !x.Equal(y) {
 		return m.greater(x.Compare(y)), NewerManager
 	}
@@ -52,7 +76,7 @@ func (m *merger) greater(c int) *party {
 // owned compares the parties by how near they are to the field's owner: it
 // itself, then the integrator, which has what the owner handed in.
 func (m *merger) owned(p path) int {
-	owner := m.policy.Owner(m.key, p.String())
+	owner := m.expand(m.policy.Owner(m.key, p.String()))
 	if owner == "" {
 		return 0
 	}
@@ -67,6 +91,50 @@ func (m *merger) owned(p path) int {
 		}
 	}
 	return rank(m.first.branch) - rank(m.second.branch)
+}
+
+// expand puts what an object says in the place of a path in braces. A name that
+// the sides do not agree on is nobody's.
+func (m *merger) expand(owner string) string {
+	head, rest, ok := strings.Cut(owner, "{")
+	if !ok {
+		return owner
+	}
+	inner, tail, _ := strings.Cut(rest, "}")
+	p, err := parsePath(inner)
+	if err != nil || m.first.root == nil || m.second.root == nil {
+		return ""
+	}
+	name, ok := look(m.first.root, p).(string)
+	if !ok || name == "" || name != look(m.second.root, p) {
+		return ""
+	}
+	return head + name + tail
+}
+
+// furtherCount compares two values of a field that only counts up, or that has
+// such a count: the higher one is of the later moment.
+func furtherCount(p path, first, second any) int {
+	if len(p) == 0 || p[0].name != "status" {
+		return 0
+	}
+	switch p[len(p)-1].name {
+	case "observedGeneration", "restartCount", "collisionCount":
+		return compareInt(first, second)
+	}
+	return cmp.Compare(restarts(first), restarts(second))
+}
+
+// restarts returns how often a container, or all of a list, were restarted.
+func restarts(v any) (n int64) {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	for _, item := range list {
+		n += whole(at(item, "restartCount"))
+	}
+	return n
 }
 
 // newerCondition compares two conditions by the moment they speak of.

@@ -21,6 +21,7 @@ func (m *merger) root() *object {
 		}
 		merged.set(name, m.value(p, base, first, second))
 	}
+	merged = m.valid(m.statements(merged))
 	meta, ok := merged.get("metadata").(*object)
 	if ok {
 		meta.set("generation", m.generation(merged))

@@ -20,7 +20,16 @@ type Policy struct {
 	Integrator string
 	// Owner returns the branch that owns a field of a key, "" if none does. The
 	// path is written as in a Conflict; it is empty for the value as a whole. Default: nobody owns anything.
+	// A name with a path in braces, such as nodes/{.spec.nodeName}, has the value there if both sides have the same.
 	Owner func(key, path string) string
+	// Prefer says whose value of a field stands if no owner's does: positive for
+	// ours, negative for theirs, zero for neither. With the sides swapped it says
+	// the opposite. Default: neither's.
+	Prefer func(key, path string) int
+	// Filters leave keys of theirs out: all of them must let a key pass. Ours is
+	// kept as it is in such a key, and Merged.Trailer notes that theirs was not
+	// merged there, so that it will be once the filters let it.
+	Filters []Filter
 	// Schema tells what fields mean. Default schema.Default.
 	Schema schema.Schema
 }
@@ -32,6 +41,9 @@ func (p Policy) withDefaults() Policy {
 	p.Integrator = cmp.Or(p.Integrator, MainBranch)
 	if p.Owner == nil {
 		p.Owner = func(string, string) string { return "" }
+	}
+	if p.Prefer == nil {
+		p.Prefer = func(string, string) int { return 0 }
 	}
 	if p.Schema == nil {
 		p.Schema = schema.Default{}
@@ -53,21 +65,24 @@ func (p Policy) order(a, b string) int {
 // OwnerRule says that a branch owns the fields below a path of some keys. A
 // "*" in Key stands for one component, and in Branch for what it stood for.
 type OwnerRule struct {
-	Key    string // a key, or with a slash at its end the keys below
-	Path   string // the path of a field; empty for the whole value
-	Branch string
+	Key    string `json:"key"`            // a pattern: see Fits
+	Path   string `json:"path,omitempty"` // the path of a field; empty for the whole value
+	Branch string `json:"branch"`         // empty: nobody owns it, which lifts a later rule
 }
 
 // OwnerRules is a list of rules of which the first that fits decides.
 type OwnerRules []OwnerRule
 
 // DefaultOwners returns who owns what in a headless cluster: nodes their
-// status, their leases and what they say of their drivers; components their
-// leases; the front door the allocations.
+// status, that of the pods they run, their leases and what they say of their
+// drivers; components their leases; who allocates, what it allocated.
 func DefaultOwners() OwnerRules {
 	return OwnerRules{
 		{Key: "/registry/ranges/", Branch: "heavens/apiserver"},
+		{Key: "/registry/services/specs/", Path: ".spec.clusterIP", Branch: "heavens/apiserver"},
 		{Key: "/registry/minions/*", Path: ".status", Branch: "nodes/*"},
+		{Key: "/registry/minions/", Path: ".spec.podCIDR", Branch: "heavens/kube-controller-manager"},
+		{Key: "/registry/pods/", Path: ".status", Branch: "nodes/{.spec.nodeName}"},
 		{Key: "/registry/csinodes/*", Branch: "nodes/*"},
 		{Key: "/registry/leases/kube-node-lease/*", Branch: "nodes/*"},
 		{Key: "/registry/leases/kube-system/kube-controller-manager", Branch: "heavens/kube-controller-manager"},
@@ -78,32 +93,11 @@ func DefaultOwners() OwnerRules {
 // Owner is a Policy's Owner.
 func (rules OwnerRules) Owner(key, path string) string {
 	for _, r := range rules {
-		if star, ok := r.fits(key); ok && below(path, r.Path) {
+		if star, ok := Fits(r.Key, key); ok && below(path, r.Path) {
 			return strings.Replace(r.Branch, "*", star, 1)
 		}
 	}
 	return ""
-}
-
-// fits matches a key, and returns what the star stands for.
-func (r OwnerRule) fits(key string) (star string, ok bool) {
-	prefix, suffix, hasStar := strings.Cut(r.Key, "*")
-	rest, ok := strings.CutPrefix(key, prefix)
-	if !ok {
-		return "", false
-	}
-	if !hasStar {
-		return "", rest == "" || strings.HasSuffix(r.Key, "/")
-	}
-	end := strings.IndexByte(rest, '/')
-	if end < 0 {
-		end = len(rest)
-	}
-	star, rest = rest[:end], rest[end:]
-	if strings.HasSuffix(suffix, "/") {
-		return star, strings.HasPrefix(rest, suffix)
-	}
-	return star, rest == suffix
 }
 
 // below says whether a path is another one or goes on from it.

@@ -23,10 +23,23 @@ const (
 // The rules for a field that both sides changed to different values.
 const (
 	Owner          Rule = "owner"
+	Preferred      Rule = "preferred"
 	NewerCondition Rule = "newer-condition"
 	NewerLease     Rule = "newer-lease"
+	Counter        Rule = "counter"
 	NewerManager   Rule = "newer-manager"
 	BranchOrder    Rule = "branch-order"
+)
+
+// The rules for fields that are one statement: see Statements.
+const (
+	Ended        Rule = "ended"
+	BoundOnce    Rule = "bound-once"
+	Allocated    Rule = "allocated"
+	Immutable    Rule = "immutable"
+	NewerStatus  Rule = "newer-status"
+	OneStatement Rule = "one-statement"
+	Invalid      Rule = "invalid"
 )
 
 // The rules for fields that are more than their value.
@@ -111,8 +124,41 @@ var Table = []Reason{
 		"the entry describes the merged object", "never",
 	},
 	{
+		Ended, "one side says that a pod or a job has ended, the other that it has not", "the status that says so, whole",
+		"what has ended has been counted and replaced; it never runs again", "if the other side changed it",
+	},
+	{
+		BoundOnce, "the sides bind a pod, a claim, a volume or a device to different things, or one of them does and the other says that it is not bound",
+		"the binding, with what was said of it (for a pod the scheduled condition; its whole status, if both bound it)",
+		"a thing is bound once; what a node says of a pod is about the pod that it runs", "if the other side changed any of it",
+	},
+	{
+		Allocated, "both sides changed values that are handed out together: addresses of a Service, pod CIDRs of a node", "all of them from one side: the owner's, else main's",
+		"half of one allocation and half of another is none", "always",
+	},
+	{
+		Immutable, "both sides changed fields that an API server lets nobody change any more once one of them is set", "all of them from one side",
+		"each side's change was allowed only without the other's", "always",
+	},
+	{
+		NewerStatus, "both sides changed a status that one controller writes as a whole", "the status of the higher observedGeneration, else of the further counts, else as for a field; conditions by themselves, but for a job's",
+		"counts and the generation that they are about are one statement", "always",
+	},
+	{
+		OneStatement, "both sides changed fields that make sense together only", "all of them from one side, as for a field",
+		"half of one statement and half of another is a third, that nobody made", "always, by the rule that chose the side",
+	},
+	{
+		Invalid, "each side is valid, the merged spec is not: names that clash, mounts without their volume, ports that do not go with the type", "the whole spec of one side, as for a field",
+		"its own API server would refuse it", "always",
+	},
+	{
 		Owner, "the policy names the branch that owns the field", "the owner's value; if neither side is the owner, the integrator's",
 		"the component that is responsible knows best; main has what the owner said", "always",
+	},
+	{
+		Preferred, "the policy of a branch prefers a side for the field", "that side's value",
+		"the people who run it said so", "always",
 	},
 	{
 		NewerCondition, "the field is a condition", "the condition of the higher observedGeneration, then of the later transition, update, probe or heartbeat",
@@ -121,6 +167,10 @@ var Table = []Reason{
 	{
 		NewerLease, "the field is the spec of a lease", "the spec with more transitions, then the later renewal",
 		"the lease was taken over knowing the earlier holder", "always",
+	},
+	{
+		Counter, "the field is a count that only grows, or a container's status, which has one", "the higher count",
+		"it is of the later moment", "always",
 	},
 	{
 		NewerManager, "the field's managers changed it at different times", "the later one's value",
