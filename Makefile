@@ -68,12 +68,12 @@ soak: build-test  ## Crashes of gitcd: SOAK_ROUNDS of power cuts (10000), then k
 	@SOAK_SECONDS=$${SOAK_SECONDS:-60} $(GO) test -count 1 -timeout 3h -v -run '^TestKill9$$' ./test/crash
 
 .PHONY: generate
-generate: build-controller-gen  ## Deep copies, CRDs, RBAC and webhook configurations
+generate: build-controller-gen  ## Deep copies, CRDs, RBAC, webhook configurations and the table of Kubernetes' types
 	@hack/generate.sh $(BIN)
 
 .PHONY: verify
 verify: generate  ## Generated files are those that are committed
-	@git diff --exit-code -- api config exp || { echo "run 'make generate' and commit"; exit 1; }
+	@git diff --exit-code -- api config exp internal/gitcd/schema || { echo "run 'make generate' and commit"; exit 1; }
 
 .PHONY: release
 release: build-kustomize  ## A local clusterctl repository in out/release

@@ -2,9 +2,10 @@
 # Copyright The Trishanku Authors.
 # SPDX-License-Identifier: Apache-2.0
 #
-# generate.sh [BIN]: write what follows from the Go sources: deep copies, and
-# per provider the definitions, the manager's role and the webhooks. BIN is the
-# directory of controller-gen (default: bin).
+# generate.sh [BIN]: write what follows from the Go sources: deep copies,
+# per provider the definitions, the manager's role and the webhooks, and what
+# merges know of the types of Kubernetes. BIN is the directory of
+# controller-gen (default: bin).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 gen=${1:-bin}/controller-gen
@@ -30,3 +31,5 @@ provider bootstrap "bootstrap" headlessconfig
 
 # The repository goes with the infrastructure, the other parts with the control plane.
 mv config/controlplane/crd/bases/heaven.trishanku.org_gitrepositories.yaml config/infrastructure/crd/bases/
+
+go run ./hack/schemagen internal/gitcd/schema/kubernetes.txt

@@ -39,22 +39,32 @@ func (m *merger) value(p path, base, first, second any) any {
 		return second
 	}
 	field := m.policy.Schema.Lookup(m.typ, p.schema())
+	before := len(m.conflicts)
+	if mixed, ok := m.mix(p, field, base, first, second); ok && !torn(field.Limits, mixed, first, second) {
+		return mixed
+	}
+	m.conflicts = m.conflicts[:before] // those of its parts: it is decided as a whole
+	return m.conflict(p, base, first, second)
+}
+
+// mix merges a field part by part; false if its parts do not come from two sides.
+func (m *merger) mix(p path, field schema.Field, base, first, second any) (mixed any, ok bool) {
 	switch field.Shape {
 	case schema.Unknown, schema.Map:
 		if b, f, s, ok := asObjects(base, first, second); ok {
-			return m.fields(p, b, f, s)
+			return m.fields(p, b, f, s), true
 		}
 	case schema.Set:
 		if b, f, s, ok := m.lists(base, first, second, scalarID); ok {
-			return keep(m.items(p, b, f, s, false), first, second)
+			return keep(m.items(p, field, b, f, s), first, second), true
 		}
 	case schema.KeyedList:
 		if b, f, s, ok := m.lists(base, first, second, keyedID(field)); ok {
-			return keep(m.items(p, b, f, s, field.Unit), first, second)
+			return keep(m.items(p, field, b, f, s), first, second), true
 		}
 	case schema.Atomic:
 	}
-	return m.conflict(p, base, first, second)
+	return nil, false
 }
 
 // asObjects returns the values as objects. Where a side has none, the field counts

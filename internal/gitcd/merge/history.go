@@ -68,11 +68,12 @@ type History struct {
 	bases map[pair]*virtual
 	order []pair // the keys of bases, the oldest first
 	kept  int    // the size of bases
+	known definitions
 }
 
 // NewHistory returns a History of the commits that a reader has.
 func NewHistory(r Reader) *History {
-	return &History{r: r, bases: make(map[pair]*virtual)}
+	return &History{r: r, bases: make(map[pair]*virtual), known: definitions{}}
 }
 
 // Merge plans the merge of one head into another; the ids are of commits.
@@ -89,6 +90,7 @@ func (h *History) Merge(ctx context.Context, ours, theirs gitobj.ID, p Policy) (
 		return out, nil
 	}
 	p = p.withDefaults()
+	p.definitions = h.known
 	x, y := head{ours, p.Ours}, head{theirs, p.Theirs}
 	base, err := h.base(ctx, h.r, x, y, p, 0)
 	if err != nil {

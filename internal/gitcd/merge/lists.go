@@ -4,13 +4,14 @@
 package merge
 
 import (
-	"slices"
+	"encoding/json"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/schema"
 )
 
-// items are the items of a list whose order means nothing.
+// items are the items of a list that can be told apart.
 type items struct {
+	list  any      // what it is the items of
 	order []string // ids
 	byID  map[string]listItem
 }
@@ -33,7 +34,7 @@ type itemID func(item any) (*object, bool)
 // scalarID tells the items of a set apart by their values.
 func scalarID(item any) (*object, bool) {
 	switch item.(type) {
-	case *object, []any:
+	case *object, []any, nil:
 		return nil, false
 	}
 	id := newObject()
@@ -41,8 +42,15 @@ func scalarID(item any) (*object, bool) {
 	return id, true
 }
 
-// keyedID tells the items of a keyed list apart by the keys of its field.
+// keyedID tells the items of a keyed list apart by the keys of its field. A key
+// that an item does not spell out has its default, if there is one.
 func keyedID(field schema.Field) itemID {
+	defaults := make(map[string]any, len(field.Defaults))
+	for name, text := range field.Defaults {
+		if v, err := parse([]byte(text)); err == nil {
+			defaults[name] = v
+		}
+	}
 	return func(item any) (*object, bool) {
 		o, ok := item.(*object)
 		if !ok {
@@ -55,7 +63,16 @@ func keyedID(field schema.Field) itemID {
 		}
 		id := newObject()
 		for _, name := range field.Keys {
-			id.set(name, o.get(name))
+			key := o.get(name)
+			if def, ok := defaults[name]; ok && key == absent {
+				key = def
+			}
+			switch key.(type) {
+			case missing, string, json.Number, bool:
+				id.set(name, key)
+			default:
+				return nil, false
+			}
 		}
 		return id, len(id.names) > 0
 	}
@@ -65,7 +82,7 @@ func keyedID(field schema.Field) itemID {
 func (m *merger) lists(base, first, second any, id itemID) (b, f, s items, ok bool) {
 	b, ok = itemsOf(base, id)
 	if !ok {
-		b = items{} // whatever it was, it says nothing about items
+		b = items{list: base} // whatever it was, it says nothing about items
 	}
 	f, fok := itemsOf(first, id)
 	s, sok := itemsOf(second, id)
@@ -73,7 +90,7 @@ func (m *merger) lists(base, first, second any, id itemID) (b, f, s items, ok bo
 }
 
 func itemsOf(v any, id itemID) (items, bool) {
-	out := items{byID: make(map[string]listItem)}
+	out := items{list: v, byID: make(map[string]listItem)}
 	if v == absent {
 		return out, true
 	}
@@ -96,21 +113,11 @@ func itemsOf(v any, id itemID) (items, bool) {
 	return out, true
 }
 
-// items merges a list item by item. Items of the base keep its order; new ones
-// follow, sorted, so that both sides get the same list.
-func (m *merger) items(p path, base, first, second items, unit bool) []any {
-	var added []string
-	for _, side := range []items{first, second} {
-		for _, id := range side.order {
-			if _, ok := base.byID[id]; !ok {
-				added = append(added, id)
-			}
-		}
-	}
-	slices.Sort(added)
+// items merges a list item by item.
+func (m *merger) items(p path, field schema.Field, base, first, second items) []any {
 	merged := []any{}
-	for _, id := range slices.Concat(base.order, slices.Compact(added)) {
-		v := m.item(p, id, base, first, second, unit)
+	for _, id := range m.order(p, field, base, first, second) {
+		v := m.item(p, id, base, first, second, field.Unit)
 		if v != absent {
 			merged = append(merged, v)
 		}

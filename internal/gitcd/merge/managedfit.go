@@ -25,9 +25,7 @@ func (m *merger) fit(merged, meta *object) {
 		if len(c.path) == 0 || c.path[0].name == "metadata" && len(c.path) > 1 && c.path[1].name == "managedFields" {
 			continue
 		}
-		if prefix, ok := fieldPath(c.path); ok {
-			list = m.follow(list, prefix, c.took)
-		}
+		list = m.follow(list, fieldPath(c.path), c.took)
 	}
 	meta.set("managedFields", list)
 	m.prune(merged, meta)
@@ -97,26 +95,43 @@ func fieldsBelow(set *fieldpath.Set, prefix fieldpath.Path) *fieldpath.Set {
 	return out
 }
 
-// fieldPath returns a path in the notation of managedFields; false if it has none.
-func fieldPath(p path) (fieldpath.Path, bool) {
+// scalar returns a string, number or boolean as managedFields compares it.
+func scalar(v any) value.Value {
+	n, ok := v.(json.Number)
+	if !ok {
+		return value.NewValueInterface(v)
+	}
+	if i, err := n.Int64(); err == nil {
+		return value.NewValueInterface(i)
+	}
+	f, err := n.Float64()
+	if err != nil { // beyond all counting; a number all the same
+		return value.NewValueInterface(n.String())
+	}
+	return value.NewValueInterface(f)
+}
+
+// fieldPath returns a path in the notation of managedFields.
+func fieldPath(p path) fieldpath.Path {
 	out := make(fieldpath.Path, 0, len(p))
 	for _, e := range p {
 		if e.item == nil {
 			out = append(out, fieldpath.PathElement{FieldName: &e.name})
 			continue
 		}
+		if v := e.item.get(""); v != absent { // of a set
+			member := scalar(v)
+			out = append(out, fieldpath.PathElement{Value: &member})
+			continue
+		}
 		keys := make(value.FieldList, 0, len(e.item.names))
 		for _, name := range e.item.names {
-			key, ok := e.item.fields[name].(string)
-			if !ok {
-				return nil, false
-			}
-			keys = append(keys, value.Field{Name: name, Value: value.NewValueInterface(key)})
+			keys = append(keys, value.Field{Name: name, Value: scalar(e.item.fields[name])})
 		}
 		keys.Sort()
 		out = append(out, fieldpath.PathElement{Key: &keys})
 	}
-	return out, true
+	return out
 }
 
 // prune takes fields out of managedFields that a side had and the merged object has not.

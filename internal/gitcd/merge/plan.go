@@ -57,13 +57,18 @@ func Plan(ctx context.Context, r Reader, base, ours, theirs gitobj.ID, p Policy)
 		roots[i] = tree
 	}
 	var out Planned
+	known := newSchemas(r, roots[0], roots[1], roots[2], p)
 	err := incoming(ctx, r, roots[0], roots[1], roots[2], func(d KeyDiff) error {
 		c := Change{
 			Key: d.Key, Base: d.Base, Ours: d.Ours, Theirs: d.Theirs,
 			Blob: d.Theirs, Delete: d.Theirs.IsZero(), Rule: OneSide,
 		}
 		if d.Kind == Both {
-			result, err := mergeBlobs(r, d, p)
+			keyPolicy, err := known.policyFor(ctx, d.Key)
+			if err != nil {
+				return err
+			}
+			result, err := mergeBlobs(r, d, keyPolicy)
 			if err != nil {
 				return err
 			}

@@ -30,8 +30,11 @@ type Policy struct {
 	// kept as it is in such a key, and Merged.Trailer notes that theirs was not
 	// merged there, so that it will be once the filters let it.
 	Filters []Filter
-	// Schema tells what fields mean. Default schema.Default.
+	// Schema tells what fields mean. Default schema.Default. Behind it, a merge of
+	// trees asks the definitions of custom resources in the trees.
 	Schema schema.Schema
+
+	definitions definitions // those that a History remembers
 }
 
 // MainBranch is the integrator if a policy does not name one.

@@ -5,7 +5,8 @@ package schema
 
 import "slices"
 
-// Default is the schema of what every Kubernetes object has in common.
+// Default is the schema of what every Kubernetes object has in common, and of
+// the kinds that Kubernetes itself has.
 type Default struct{}
 
 // rule gives the fields at a path, or with a name at any depth, their meaning.
@@ -42,6 +43,18 @@ var rules = []rule{
 
 // Lookup implements Schema.
 func (Default) Lookup(t Type, p Path) Field {
+	f := ruled(t, p)
+	if n := kubernetes().kinds[t].below(p); n != nil {
+		if f.Shape == Unknown {
+			return n.Field
+		}
+		f.Limits = n.Limits
+	}
+	return f
+}
+
+// ruled returns what the rules say of a field.
+func ruled(t Type, p Path) Field {
 	if len(p) == 0 {
 		return Field{Shape: Map}
 	}

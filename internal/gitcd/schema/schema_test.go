@@ -23,7 +23,7 @@ func TestDefault(t *testing.T) {
 	}{
 		{"the object", pod, nil, schema.Field{Shape: schema.Map}},
 		{"finalizers", pod, schema.Path{"metadata", "finalizers"}, schema.Field{Shape: schema.Set}},
-		{"finalizers of a template", pod, schema.Path{"spec", "template", "metadata", "finalizers"}, schema.Field{}},
+		{"finalizers deep down", pod, schema.Path{"spec", "template", "metadata", "finalizers"}, schema.Field{}},
 		{"finalizers in a spec", pod, schema.Path{"spec", "finalizers"}, schema.Field{}},
 		{"finalizers of a namespace", schema.Type{APIVersion: "v1", Kind: "Namespace"}, schema.Path{"spec", "finalizers"}, schema.Field{Shape: schema.Set}},
 		{"another group's namespace", schema.Type{APIVersion: "x/v1", Kind: "Namespace"}, schema.Path{"spec", "finalizers"}, schema.Field{}},
@@ -33,7 +33,7 @@ func TestDefault(t *testing.T) {
 		{"a lease", lease, schema.Path{"spec"}, schema.Field{Shape: schema.Atomic}},
 		{"a pod's spec", pod, schema.Path{"spec"}, schema.Field{}},
 		{"a claimRef", pod, schema.Path{"spec", "claimRef"}, schema.Field{Shape: schema.Atomic}},
-		{"containers", pod, schema.Path{"spec", "containers"}, schema.Field{}},
+		{"containers", pod, schema.Path{"spec", "containers"}, schema.Field{Shape: schema.KeyedList, Keys: []string{"name"}, Ordered: true}},
 	} {
 		if diff := cmp.Diff(c.want, schema.Default{}.Lookup(c.typ, c.path)); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
