@@ -17,19 +17,22 @@ type item struct {
 type index struct {
 	live *btree.BTreeG[item] // keys that exist
 	dead *btree.BTreeG[item] // keys that do not, but did since the last compaction
+	// hint is where the last key was found. A change looks for its key several times in a row. Copies have none: theirs
+	// are read by many at once.
+	hint *btree.PathHint
 }
 
 func newIndex() index {
 	o := btree.Options{NoLocks: true, Degree: 16}
 	before := func(a, b item) bool { return a.key < b.key }
-	return index{live: btree.NewBTreeGOptions(before, o), dead: btree.NewBTreeGOptions(before, o)}
+	return index{live: btree.NewBTreeGOptions(before, o), dead: btree.NewBTreeGOptions(before, o), hint: new(btree.PathHint)}
 }
 
 func (x index) copy() index { return index{live: x.live.Copy(), dead: x.dead.Copy()} }
 
 // get returns the state of a key that exists, else nil.
 func (x index) get(key string) *version {
-	it, ok := x.live.Get(item{key: key})
+	it, ok := x.live.GetHint(item{key: key}, x.hint)
 	if !ok {
 		return nil
 	}
@@ -38,7 +41,7 @@ func (x index) get(key string) *version {
 
 // put makes v the newest state of key and returns the change.
 func (x index) put(key string, v *version) event {
-	old, existed := x.live.Set(item{key: key, head: v})
+	old, existed := x.live.SetHint(item{key: key, head: v}, x.hint)
 	if existed {
 		v.prev.Store(old.head)
 		return event{key: old.key, after: v, before: old.head}
@@ -52,7 +55,7 @@ func (x index) put(key string, v *version) event {
 
 // remove makes v, a deletion, the newest state of key, which exists.
 func (x index) remove(key string, v *version) event {
-	old, existed := x.live.Delete(item{key: key})
+	old, existed := x.live.DeleteHint(item{key: key}, x.hint)
 	if !existed {
 		return event{key: key, after: v}
 	}
@@ -64,7 +67,7 @@ func (x index) remove(key string, v *version) event {
 // ascend yields the keys that exist in the span, in order.
 func (x index) ascend(s span, yield func(item) bool) {
 	if s.single() {
-		if it, ok := x.live.Get(item{key: s.start}); ok {
+		if it, ok := x.live.GetHint(item{key: s.start}, x.hint); ok {
 			yield(it)
 		}
 		return

@@ -119,6 +119,8 @@ type gate struct {
 	mvcc.Log
 	mu   sync.Mutex
 	held chan struct{} // nil: open
+	// waits, if it is there, is told of each sync that has to wait.
+	waits chan struct{}
 }
 
 func (g *gate) hold() (release func()) {
@@ -140,6 +142,9 @@ func (g *gate) Append(ctx context.Context, frames []mvcc.Frame, durable bool) (u
 	held := g.held
 	g.mu.Unlock()
 	if durable && held != nil {
+		if g.waits != nil {
+			g.waits <- struct{}{}
+		}
 		<-held
 	}
 	return seq, err
@@ -147,7 +152,7 @@ func (g *gate) Append(ctx context.Context, frames []mvcc.Frame, durable bool) (u
 
 // TestM1DurableFirst holds back the sync: nobody may see what it would cover.
 func TestM1DurableFirst(t *testing.T) {
-	g := &gate{Log: &mvcc.MemLog{}}
+	g := &gate{Log: &mvcc.MemLog{}, waits: make(chan struct{}, 8)}
 	s := open(t, g, mvcc.Options{})
 	do(t, s, put("/a", "1"))
 	w := watch(t, s, mvcc.WatchRequest{Key: "/", End: "0"})
@@ -156,7 +161,7 @@ func TestM1DurableFirst(t *testing.T) {
 	var answers sync.WaitGroup
 	var answered atomic.Int32
 	results := make(chan string, 3)
-	for _, txn := range []mvcc.Txn{
+	for i, txn := range []mvcc.Txn{
 		put("/a", "2"),
 		{If: []mvcc.Compare{{Key: "/a", Target: mvcc.CompareVersion, Number: 9}}, Then: []mvcc.Op{{Delete: &mvcc.Delete{Key: "/a"}}}, Else: []mvcc.Op{{Range: &mvcc.RangeRequest{Key: "/a"}}}},
 		put("/b", "1"),
@@ -166,6 +171,9 @@ func TestM1DurableFirst(t *testing.T) {
 			answered.Add(1)
 			results <- fmt.Sprint(r.Revision, err)
 		})
+		if i == 0 {
+			<-g.waits // before it, a transaction that changes nothing could be answered at once
+		}
 	}
 	quiet(t, w)
 	if n := answered.Load(); n != 0 {

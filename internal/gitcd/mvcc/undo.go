@@ -54,8 +54,10 @@ func (l *line) revert(b *batch, to undo) {
 			}
 		}
 	}
+	hint := l.state.hint
 	l.state.view = l.sealed
 	l.state.index = l.sealed.copy()
+	l.state.hint = hint
 }
 
 // refuse takes back a batch that the log had no room for and raises the alarm.
