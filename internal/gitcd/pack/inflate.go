@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
@@ -101,7 +102,14 @@ func ReadEntry(r io.ReaderAt, off, end int64) (Entry, []byte, error) {
 	if off < 0 || off >= end {
 		return Entry{}, nil, fmt.Errorf("entry at %d: outside of the pack: %w", off, ErrCorrupt)
 	}
-	buf := make([]byte, min(first, end-off))
+	pooled, ok := buffers.Get().(*[]byte)
+	if !ok {
+		return Entry{}, nil, errors.New("read entry: no buffer")
+	}
+	defer buffers.Put(pooled)
+	size := int(min(first, end-off))
+	*pooled = slices.Grow((*pooled)[:0], size)[:size]
+	buf := *pooled
 	if err := readFull(r, buf, off); err != nil {
 		return Entry{}, nil, fmt.Errorf("entry at %d: %w", off, err)
 	}
@@ -119,10 +127,11 @@ func ReadEntry(r io.ReaderAt, off, end int64) (Entry, []byte, error) {
 			if err := readFull(r, more[have:], off+int64(have)); err != nil {
 				return e, nil, fmt.Errorf("entry at %d: %w", off, err)
 			}
-			buf = more
-		}
-		if data, _, ok := Stored(buf[n:]); ok && int64(len(data)) == e.Size {
-			return e, data, nil
+			if data, _, ok := Stored(more[n:]); ok && int64(len(data)) == e.Size {
+				return e, data, nil
+			}
+		} else if data, _, ok := Stored(buf[n:]); ok && int64(len(data)) == e.Size {
+			return e, bytes.Clone(data), nil
 		}
 	}
 	data, err := inflate(io.NewSectionReader(r, off+int64(n), end-off-int64(n)), e.Size)
