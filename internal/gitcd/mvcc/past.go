@@ -21,6 +21,9 @@ type Change struct {
 	Sub     int64
 	Deleted bool
 	KV      KeyValue // of a deletion only the key and the revision
+	// Sum and Size are the value's CRC-32C and length, of those that EachSum yields; their Value is nil.
+	Sum  uint32
+	Size int64
 }
 
 // Past is what is known of the time up to a revision: the changes since the
@@ -129,7 +132,16 @@ const (
 // Each yields the changes in the order in which they were made. No more values
 // are held than are read at once.
 func (p *Past) Each(ctx context.Context, yield func(Change) error) error {
-	a := &ahead{vals: p.vals, yield: yield}
+	return p.each(ctx, &ahead{vals: p.vals, yield: yield})
+}
+
+// EachSum is Each with the sums of values and their lengths in place of the
+// values. What was read or written since the start needs no reading for that.
+func (p *Past) EachSum(ctx context.Context, yield func(Change) error) error {
+	return p.each(ctx, &ahead{vals: p.vals, yield: yield, sums: true})
+}
+
+func (p *Past) each(ctx context.Context, a *ahead) error {
 	err := p.versions(func(key string, v *version) error {
 		if len(a.next) == aheadValues || a.bytes >= aheadBytes {
 			if err := a.give(ctx); err != nil {
@@ -137,7 +149,9 @@ func (p *Past) Each(ctx context.Context, yield func(Change) error) error {
 			}
 		}
 		a.next = append(a.next, found{key: key, ver: v})
-		a.bytes += max(v.size, 0)
+		if _, _, known := v.summed(); !a.sums || !known {
+			a.bytes += max(v.size, 0)
+		}
 		return nil
 	})
 	if err != nil {
@@ -150,22 +164,21 @@ func (p *Past) Each(ctx context.Context, yield func(Change) error) error {
 type ahead struct {
 	vals  *values
 	yield func(Change) error
+	sums  bool // and no values
 	next  []found
-	bytes int64
+	bytes int64 // that are to be read, about
 }
 
 func (a *ahead) give(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	read := make([][]byte, len(a.next))
+	read := make([]Change, len(a.next))
 	var group errgroup.Group
 	for r := range aheadReaders {
 		group.Go(func() (err error) {
 			for i := r; i < len(a.next) && err == nil; i += aheadReaders {
-				if !a.next[i].ver.deleted {
-					read[i], err = a.vals.peek(a.next[i].ver)
-				}
+				read[i], err = a.read(a.next[i])
 			}
 			return err
 		})
@@ -173,15 +186,26 @@ func (a *ahead) give(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for i, f := range a.next {
-		c := Change{Sub: int64(f.ver.sub), Deleted: f.ver.deleted, KV: f.ver.meta(f.key)}
-		c.KV.Value = read[i]
+	for _, c := range read {
 		if err := a.yield(c); err != nil {
 			return err
 		}
 	}
 	a.next, a.bytes = a.next[:0], 0
 	return nil
+}
+
+// read returns a change with what of its value is asked for.
+func (a *ahead) read(f found) (c Change, err error) {
+	c = Change{Sub: int64(f.ver.sub), Deleted: f.ver.deleted, KV: f.ver.meta(f.key)}
+	switch {
+	case f.ver.deleted:
+	case a.sums:
+		c.Sum, c.Size, err = a.vals.sum(f.ver)
+	default:
+		c.KV.Value, err = a.vals.peek(f.ver)
+	}
+	return c, err
 }
 
 // peek returns the value of a version without keeping it.

@@ -43,6 +43,7 @@ func (c *values) add(batch ...*cached) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, v := range batch {
+		v.owner.note(v.bytes)
 		c.mu.queue = append(c.mu.queue, v)
 		c.mu.held += int64(len(v.bytes)) + cachedOverhead
 	}

@@ -22,7 +22,7 @@ type KeyValue struct {
 	Lease          LeaseID
 }
 
-// version is one state of a key, or its deletion. All but value and prev never
+// version is one state of a key, or its deletion. All but sum, value and prev never
 // changes once it is in an index.
 type version struct {
 	mod, create, ver int64
@@ -31,6 +31,7 @@ type version struct {
 	sub              uint32 // which of its revision's changes it is, from 0; here, where it takes no room
 	size             int64  // of the value; -1 if the blob came from elsewhere
 	deleted          bool
+	sum              atomic.Uint32 // CRC-32C of the value; 0: not known
 
 	value atomic.Pointer[cached]  // nil: to be read from the log
 	prev  atomic.Pointer[version] // nil: there is none, or it was compacted

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,6 +53,45 @@ func TestS1SameBytes(t *testing.T) {
 			t.Fatalf("%v, -wrote +read:\n%s", err, diff)
 		}
 	})
+}
+
+// TestS1SameHash hashes changes by the sums of their values, and as they are.
+func TestS1SameHash(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		whole, summed := NewHashKV(), NewHashKV()
+		for range rapid.IntRange(0, 5).Draw(t, "changes") {
+			c := drawChange(t)
+			if rapid.IntRange(0, 3).Draw(t, "large") == 0 {
+				c.Value = bytes.Repeat(append(c.Value, 'x'), rapid.IntRange(1, 100_000).Draw(t, "times"))
+			}
+			if c.Deleted = rapid.Bool().Draw(t, "deleted"); c.Deleted {
+				c = Change{Revision: c.Revision, Sub: c.Sub, Deleted: true, Key: c.Key}
+			}
+			whole.Add(&c)
+			if !c.Deleted {
+				c.Summed, c.Sum, c.Size, c.Value = true, crc32.Checksum(c.Value, castagnoli), int64(len(c.Value)), nil
+			}
+			summed.Add(&c)
+		}
+		if whole.Sum() != summed.Sum() {
+			t.Fatalf("%x by sums, %x as they are", summed.Sum(), whole.Sum())
+		}
+	})
+}
+
+// TestJoinSums joins the sums of parts of all lengths that are looked up, and of others.
+func TestJoinSums(t *testing.T) {
+	text := make([]byte, 3<<20)
+	for i := range text {
+		text[i] = byte(i * i >> 3)
+	}
+	a := crc32.Checksum(text[:7], castagnoli)
+	for n := 0; n < len(text)-7; n += 1 + n/7 {
+		b := text[7 : 7+n]
+		if want, have := crc32.Update(a, castagnoli, b), joinSums(a, crc32.Checksum(b, castagnoli), int64(n)); want != have {
+			t.Fatalf("%d bytes: %x, want %x", n, have, want)
+		}
+	}
 }
 
 // history is a few changes, with a compaction at revision 4.

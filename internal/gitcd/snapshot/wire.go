@@ -19,6 +19,11 @@ type Change struct {
 
 	Key, Value             []byte
 	Create, Version, Lease int64
+
+	// Summed says that there is no Value, but its CRC-32C and its length: enough to be hashed.
+	Summed bool
+	Sum    uint32
+	Size   int64
 }
 
 // Lease is a lease, as etcd keeps it. Remaining is 0 if all of the TTL is left.
@@ -72,15 +77,23 @@ const (
 
 // appendKeyValue adds a change as an mvccpb.KeyValue.
 func appendKeyValue(b []byte, c *Change) []byte {
+	b = appendBefore(b, c)
+	if c.Deleted {
+		return b
+	}
+	b = appendBytes(b, kvValue, c.Value)
+	return appendInt(b, kvLease, c.Lease)
+}
+
+// appendBefore adds what comes before the value.
+func appendBefore(b []byte, c *Change) []byte {
 	b = appendBytes(b, kvKey, c.Key)
 	if c.Deleted {
 		return b
 	}
 	b = appendInt(b, kvCreate, c.Create)
 	b = appendInt(b, kvMod, c.Revision)
-	b = appendInt(b, kvVersion, c.Version)
-	b = appendBytes(b, kvValue, c.Value)
-	return appendInt(b, kvLease, c.Lease)
+	return appendInt(b, kvVersion, c.Version)
 }
 
 func parseKeyValue(b []byte, c *Change) error {
