@@ -30,6 +30,7 @@ var storage = map[string][]string{
 	"internal/gitcd/treeedit":  {"gitobj", "layout"},
 	"internal/gitcd/merge":     {"gitobj", "layout", "schema", "treeedit"},
 	"internal/gitcd/conflict":  {"gitobj", "treeedit"},
+	"internal/gitcd/gate":      {"gitobj", "layout", "treeedit"},
 	"internal/gitcd/repack":    {"gitobj", "pack"},
 	"internal/gitcd/journal":   {"gitobj", "pack", "repack", "vfs"},
 	"internal/gitcd/transport": {"gitobj", "pack"},
@@ -39,7 +40,8 @@ var storage = map[string][]string{
 	"internal/gitcd/etcdapi":   {"mvcc", "snapshot"},
 	"internal/gitcd/exchange":  {"gitobj", "journal", "merge", "mvcc", "transport", "treeedit", "layout"},
 	"internal/gitcd/pull":      {"exchange", "gitobj", "journal", "layout", "merge", "mvcc", "transport", "treeedit"},
-	"internal/gitcd/hub":       {"conflict", "gitobj", "journal", "merge", "transport", "treeedit", "layout"},
+	"internal/gitcd/hub":       {"gate", "conflict", "gitobj", "journal", "merge", "transport", "treeedit", "layout"},
+	"internal/gitcd/mirror":    {"gitobj", "journal", "merge", "transport", "treeedit"},
 }
 
 // foreign lists import prefixes that never enter a room of the storage wing,
