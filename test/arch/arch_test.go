@@ -41,6 +41,7 @@ var storage = map[string][]string{
 	"internal/gitcd/exchange":  {"gitobj", "journal", "merge", "mvcc", "transport", "treeedit", "layout"},
 	"internal/gitcd/pull":      {"exchange", "gitobj", "journal", "layout", "merge", "mvcc", "transport", "treeedit"},
 	"internal/gitcd/hub":       {"gate", "conflict", "gitobj", "journal", "merge", "transport", "treeedit", "layout"},
+	"internal/gitcd/hint":      {},
 	"internal/gitcd/mirror":    {"gitobj", "journal", "merge", "transport", "treeedit"},
 }
 
