@@ -20,7 +20,7 @@ const (
 	gcCalm  = 60
 	gcLeast = 30
 	gcRoom  = 24 << 20
-	gcMost  = 48 << 20
+	gcMost  = 36 << 20
 
 	// gcBusy is how soon after the last one a collection says that the process is busy, gcRest after how long without
 	// one it is calm again, and gives back what it took.

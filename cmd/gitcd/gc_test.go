@@ -11,8 +11,8 @@ func TestHeapGrowth(t *testing.T) {
 	for live, want := range map[uint64]struct{ calm, busy int }{
 		2 << 20:   {60, 400}, // 1.2 and 8 MiB
 		10 << 20:  {60, 340}, // 6 and 34 MiB
-		40 << 20:  {60, 120}, // 24 and 48 MiB
-		120 << 20: {40, 40},  // 48 MiB
+		40 << 20:  {60, 90},  // 24 and 36 MiB
+		120 << 20: {30, 30},
 		1 << 30:   {30, 30},
 	} {
 		if calm, busy := calmPercent(live), busyPercent(live); calm != want.calm || busy != want.busy {
