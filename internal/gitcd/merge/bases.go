@@ -17,14 +17,23 @@ import (
 // their ids: those that are not ancestors of others. It reads the commits that
 // only one side has, and few beyond.
 func Bases(ctx context.Context, r Reader, a, b gitobj.ID) ([]gitobj.ID, error) {
-	w, err := walkBack(ctx, r, a, b)
+	w, err := NewHistory(r).walk(ctx, r, a, b)
+	if err != nil {
+		return nil, err
+	}
+	return w.bases, nil
+}
+
+// walk finds the best common ancestors of two commits.
+func (h *History) walk(ctx context.Context, r Reader, a, b gitobj.ID) (*walk, error) {
+	w, err := walkBack(ctx, r, a, b, h.lens)
 	if err == nil {
 		err = w.dropAncestors(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("find merge bases of %s and %s: %w", a, b, err)
 	}
-	return w.bases, nil
+	return w, nil
 }
 
 // marks says from where a commit was reached.
@@ -56,13 +65,16 @@ type walk struct {
 	queue  visitQueue
 	fresh  int // visits in the queue that are not stale
 	bases  []gitobj.ID
+	lens   *lens
+	// filters are those that held something back on the way, as trailers write them.
+	filters []string
 }
 
 // walkBack paints the ancestors of both commits, the latest first. Clocks may
 // be wrong: then more is read, and what turns out to be an ancestor of another
 // base is sorted out at the end.
-func walkBack(ctx context.Context, r Reader, a, b gitobj.ID) (*walk, error) {
-	w := &walk{r: r, visits: make(map[gitobj.ID]*visit)}
+func walkBack(ctx context.Context, r Reader, a, b gitobj.ID, l *lens) (*walk, error) {
+	w := &walk{r: r, visits: make(map[gitobj.ID]*visit), lens: l}
 	if err := w.reach(a, fromFirst); err != nil {
 		return nil, err
 	}
@@ -106,7 +118,7 @@ func (w *walk) reach(id gitobj.ID, m marks) error {
 		if err != nil {
 			return err
 		}
-		v = &visit{id: id, tree: c.Tree, time: c.Committer.When.Unix(), parents: c.Parents}
+		v = &visit{id: id, tree: c.Tree, time: c.Committer.When.Unix(), parents: w.lines(c)}
 		w.visits[id] = v
 	}
 	if v.marks&m == m {
@@ -126,6 +138,26 @@ func (w *walk) reach(id gitobj.ID, m marks) error {
 		heap.Push(&w.queue, v)
 	}
 	return nil
+}
+
+// lines returns the parents of a commit that count: not those of which the
+// keys that the lens is for were held back.
+func (w *walk) lines(c gitobj.Commit) []gitobj.ID {
+	held := heldBack(c.Message)
+	if held == nil {
+		return c.Parents
+	}
+	var out []gitobj.ID
+	for _, parent := range c.Parents {
+		filters, ok := held[parent]
+		if ok && !slices.Contains(w.filters, filters) {
+			w.filters = append(w.filters, filters)
+		}
+		if !ok || !w.lens.cuts(filters) {
+			out = append(out, parent)
+		}
+	}
+	return out
 }
 
 func (w *walk) pop() *visit {
@@ -149,7 +181,7 @@ func (w *walk) dropAncestors(ctx context.Context) error {
 			if base == other || redundant[other] {
 				continue
 			}
-			between, err := walkBack(ctx, w.r, base, other)
+			between, err := walkBack(ctx, w.r, base, other, w.lens)
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@
 //	Plan           three trees ─► the keys that theirs changed ─► changes to ours, conflicts
 //	Object         three values of a key ─► a value ─► and what it could not hold: conflicts
 //	Apply          changes ─► treeedit ─► the merged tree
+//	Merged.Trailer what filters left out ─► a line of the merge commit, for the next merge
 //	Record         a conflict ─► a file that a person can read
 //
 // Table has the rules, each with its reason. docs/merging.md explains them.
@@ -23,4 +24,6 @@
 //	M6 Whole.          What belongs together (a condition, a lease, a reference) comes from one side.
 //	M7 By the change.  Sub-trees that are equal, or that only ours changed, are not read.
 //	M8 Secret.         A conflict never shows a value that is, or may be, a secret: it names the blob.
+//	M9 Held, not lost. What a filter leaves out stays on its branch, and is merged as any change once the filter lets it.
+//	M10 Acceptable.    Of objects that an API server takes it makes one that the server takes.
 package merge

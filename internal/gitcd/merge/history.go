@@ -50,6 +50,9 @@ type Merged struct {
 	// Bases are the best common ancestors.
 	Bases []gitobj.ID
 	Planned
+
+	theirs gitobj.ID
+	held   []Filter // the filters, if they left something of theirs out
 }
 
 // History merges the heads of branches. It remembers what one merge worked out
@@ -69,6 +72,8 @@ type History struct {
 	order []pair // the keys of bases, the oldest first
 	kept  int    // the size of bases
 	known definitions
+	lens  *lens      // nil for keys that were never held back
+	subs  []*History // for keys that were, each with its lens
 }
 
 // NewHistory returns a History of the commits that a reader has.
@@ -76,25 +81,34 @@ func NewHistory(r Reader) *History {
 	return &History{r: r, bases: make(map[pair]*virtual), known: definitions{}}
 }
 
-// Merge plans the merge of one head into another; the ids are of commits.
+// Merge plans the merge of one head into another; the ids are of commits. Under
+// filters, and after some were lifted, its relation is that of what may pass:
+// OursAhead if nothing is to be taken, Diverged if theirs cannot be taken as a whole.
 func (h *History) Merge(ctx context.Context, ours, theirs gitobj.ID, p Policy) (Merged, error) {
 	if ours == theirs {
 		return Merged{Relation: Equal, Bases: []gitobj.ID{ours}}, nil
 	}
-	bases, err := Bases(ctx, h.r, ours, theirs)
+	w, err := h.walk(ctx, h.r, ours, theirs)
 	if err != nil {
 		return Merged{}, err
 	}
-	out := Merged{Relation: relation(bases, ours, theirs), Bases: bases}
-	if out.Relation == OursAhead {
-		return out, nil
-	}
+	out := Merged{Relation: relation(w.bases, ours, theirs), Bases: w.bases, theirs: theirs}
 	p = p.withDefaults()
 	p.definitions = h.known
 	x, y := head{ours, p.Ours}, head{theirs, p.Theirs}
-	base, err := h.base(ctx, h.r, x, y, p, 0)
+	if out.Relation == OursAhead {
+		if len(w.filters) > 0 {
+			err = h.filtered(ctx, x, y, nil, w.filters, &out, p)
+		}
+		return out, err
+	}
+	base, err := h.resolve(ctx, h.r, w, x, y, p, 0)
 	if err != nil {
 		return Merged{}, err
+	}
+	if len(p.Filters) > 0 || len(base.filters) > 0 {
+		err = h.filtered(ctx, x, y, base, base.filters, &out, p)
+		return out, err
 	}
 	out.Planned, err = Plan(ctx, base.over(h.r), base.tree, ours, theirs, p)
 	return out, err

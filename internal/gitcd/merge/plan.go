@@ -48,6 +48,11 @@ type Planned struct {
 // trees, or of commits that have them, and zero is the empty tree. Changes
 // turn ours into the merged tree. It writes nothing.
 func Plan(ctx context.Context, r Reader, base, ours, theirs gitobj.ID, p Policy) (Planned, error) {
+	return plan(ctx, r, base, ours, theirs, p, func(string) bool { return true })
+}
+
+// plan is Plan for the keys that are wanted.
+func plan(ctx context.Context, r Reader, base, ours, theirs gitobj.ID, p Policy, wanted func(key string) bool) (Planned, error) {
 	var roots [3]gitobj.ID
 	for i, id := range []gitobj.ID{base, ours, theirs} {
 		tree, err := treeOf(r, id)
@@ -59,6 +64,9 @@ func Plan(ctx context.Context, r Reader, base, ours, theirs gitobj.ID, p Policy)
 	var out Planned
 	known := newSchemas(r, roots[0], roots[1], roots[2], p)
 	err := incoming(ctx, r, roots[0], roots[1], roots[2], func(d KeyDiff) error {
+		if !wanted(d.Key) {
+			return nil
+		}
 		c := Change{
 			Key: d.Key, Base: d.Base, Ours: d.Ours, Theirs: d.Theirs,
 			Blob: d.Theirs, Delete: d.Theirs.IsZero(), Rule: OneSide,
@@ -83,9 +91,14 @@ func Plan(ctx context.Context, r Reader, base, ours, theirs gitobj.ID, p Policy)
 	if err != nil {
 		return Planned{}, fmt.Errorf("plan merge: %w", err)
 	}
-	slices.SortFunc(out.Changes, func(a, b Change) int { return strings.Compare(a.Key, b.Key) })
-	slices.SortStableFunc(out.Conflicts, func(a, b Conflict) int { return strings.Compare(a.Key, b.Key) })
+	out.sort()
 	return out, nil
+}
+
+// sort brings a plan into the order of the keys.
+func (p Planned) sort() {
+	slices.SortFunc(p.Changes, func(a, b Change) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortStableFunc(p.Conflicts, func(a, b Conflict) int { return strings.Compare(a.Key, b.Key) })
 }
 
 // treeOf returns the tree of a commit, and a tree as it is.

@@ -6,7 +6,6 @@ package merge
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -36,6 +35,7 @@ type head struct {
 type virtual struct {
 	tree    gitobj.ID
 	objects map[gitobj.ID]treeedit.Object
+	filters []string // that were met on the way to it, as trailers write them
 }
 
 // size returns about how much memory a base takes.
@@ -70,26 +70,28 @@ func (o overlay) Get(id gitobj.ID) (gitobj.Kind, []byte, error) {
 
 // base returns the tree from which two heads come.
 func (h *History) base(ctx context.Context, r Reader, x, y head, p Policy, depth int) (*virtual, error) {
-	w, err := walkBack(ctx, r, x.id, y.id)
-	if err == nil {
-		err = w.dropAncestors(ctx)
-	}
+	w, err := h.walk(ctx, r, x.id, y.id)
 	if err != nil {
-		return nil, fmt.Errorf("find merge bases of %s and %s: %w", x.id, y.id, err)
+		return nil, err
 	}
+	return h.resolve(ctx, r, w, x, y, p, depth)
+}
+
+// resolve turns the best common ancestors of two heads into their base.
+func (h *History) resolve(ctx context.Context, r Reader, w *walk, x, y head, p Policy, depth int) (*virtual, error) {
 	heads := w.heads(x, y, p)
 	if depth >= maxNesting { // hardly ever; the latest has most of what the others have
 		heads = heads[max(0, len(heads)-1):]
 	}
 	switch len(heads) {
 	case 0:
-		return &virtual{}, nil
+		return &virtual{filters: w.filters}, nil
 	case 1:
 		only, readErr := treeOf(r, heads[0].id)
-		return &virtual{tree: only}, readErr
+		return &virtual{tree: only, filters: w.filters}, readErr
 	}
 	if tree, ok := w.met(); ok {
-		return &virtual{tree: tree}, nil
+		return &virtual{tree: tree, filters: w.filters}, nil
 	}
 	out, err := h.pair(ctx, r, heads[0], heads[1], p, depth+1)
 	if err != nil {
@@ -105,7 +107,11 @@ func (h *History) base(ctx context.Context, r Reader, x, y head, p Policy, depth
 		maps.Copy(step.objects, out.objects)
 		out = step
 	}
-	return out, nil
+	met := *out // what is remembered stays as it is
+	met.filters = append(slices.Clone(out.filters), w.filters...)
+	slices.Sort(met.filters)
+	met.filters = slices.Compact(met.filters)
+	return &met, nil
 }
 
 // pair is two heads in the order in which they are merged.
@@ -145,7 +151,7 @@ func (h *History) merge(ctx context.Context, r Reader, x, y head, p Policy, dept
 	if err != nil {
 		return nil, err
 	}
-	out := &virtual{objects: make(map[gitobj.ID]treeedit.Object)}
+	out := &virtual{objects: make(map[gitobj.ID]treeedit.Object), filters: base.filters}
 	out.tree, err = Apply(ctx, treeedit.New(r, tree), planned.Changes, out.emit)
 	return out, err
 }
