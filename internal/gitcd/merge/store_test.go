@@ -21,12 +21,17 @@ import (
 type store struct {
 	objects map[gitobj.ID]treeedit.Object
 	reads   int
+	watch   gitobj.ID // an object whose reads are counted
+	watched int
 }
 
 func newStore() *store { return &store{objects: map[gitobj.ID]treeedit.Object{}} }
 
 func (s *store) Get(id gitobj.ID) (gitobj.Kind, []byte, error) {
 	s.reads++
+	if id == s.watch {
+		s.watched++
+	}
 	o, ok := s.objects[id]
 	if !ok {
 		return 0, nil, fmt.Errorf("get %s: not there", id)

@@ -29,8 +29,8 @@ type table struct {
 	types map[string]*node
 }
 
-// kubernetes returns the table. It is read when it is first asked for, which
-// takes a tenth of a millisecond and some 100 KiB; names stay where published has them.
+// kubernetes returns the table. It is read when it is first asked for, in about
+// 0.2 ms, and takes some 60 KiB: its names stay where published has them.
 var kubernetes = sync.OnceValue(func() table { return readTable(published) })
 
 // readTable reads a table. What it does not understand says nothing: a test
