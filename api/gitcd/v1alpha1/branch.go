@@ -96,12 +96,11 @@ type Pull struct {
 	// CAFile holds the authorities that the server's certificate must be signed by. Default: the system's.
 	CAFile string `json:"caFile,omitempty"`
 
-	// CredentialsFile holds a URL with user and password a line, as git credential-store writes it.
-	CredentialsFile string `json:"credentialsFile,omitempty"`
+	// CertFile and KeyFile are our certificate and its key, for a server that asks for one, such as a peer.
+	CertFile string `json:"certFile,omitempty"`
+	KeyFile  string `json:"keyFile,omitempty"`
 
-	// UsernameFile and PasswordFile hold the user and the password or token, as mounted Secrets do.
-	UsernameFile string `json:"usernameFile,omitempty"`
-	PasswordFile string `json:"passwordFile,omitempty"`
+	Credentials `json:",inline"`
 }
 
 // Served returns the branches that are served, whichever way the file has them.

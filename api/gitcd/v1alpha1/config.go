@@ -48,7 +48,7 @@ type Config struct {
 	// StatusListen is the host:port of the plain HTTP server for /healthz, /readyz, /status and /metrics. Empty: none.
 	StatusListen string `json:"statusListen,omitempty"`
 
-	// Upstream is the hub to exchange commits with. Absent: the branch stays alone.
+	// Upstream is the hub, or the plain Git repository, to exchange commits with. Absent: the branch stays alone.
 	Upstream *Upstream `json:"upstream,omitempty"`
 
 	// Genesis holds back the first push until a server is ready. Absent: this gitcd waits for main to exist.
@@ -85,6 +85,12 @@ type Config struct {
 
 	// PublishInterval bounds the time until stock Git sees a change. Default: 500ms.
 	PublishInterval Duration `json:"publishInterval,omitzero"`
+
+	// Git shows the repository to those who pull from it. Absent: nobody but the upstream sees it.
+	Git *GitServer `json:"git,omitempty"`
+
+	// Hooks listen to webhooks, so that a forge is looked at when something was pushed there. Absent: it is polled only.
+	Hooks *Hooks `json:"hooks,omitempty"`
 
 	// Hub makes this gitcd a hub: it receives branches and merges them into main.
 	Hub *Hub `json:"hub,omitempty"`
@@ -132,22 +138,38 @@ type Events struct {
 	Listeners []Listener `json:"listeners"`
 }
 
-// Upstream is a hub. Its certificate and ours are checked on every connection; files are read again when they change.
+// Upstream is a hub, or a repository on a plain Git server. Certificates are checked on every connection; files are read
+// again when they change.
 type Upstream struct {
-	// URL of the repository at the hub, https.
+	// Kind of the upstream. Default: Hub.
+	Kind UpstreamKind `json:"kind,omitempty"`
+
+	// URL of the hub, https. With kind Git that of the repository: https, or http on loopback addresses.
 	URL string `json:"url"`
 
 	// MainBranch is the branch that is merged back. Default: main.
 	MainBranch string `json:"mainBranch,omitempty"`
 
-	// CAFile holds the authorities that the hub's certificate must be signed by.
-	CAFile string `json:"caFile"`
+	// CAFile holds the authorities that the upstream's certificate must be signed by. With kind Git the default is the system's.
+	CAFile string `json:"caFile,omitempty"`
 
-	// CertFile is our certificate; its common name is our branch.
-	CertFile string `json:"certFile"`
+	// CertFile is our certificate; at a hub its common name is our branch. A plain Git server may do without.
+	CertFile string `json:"certFile,omitempty"`
 
 	// KeyFile is our key.
-	KeyFile string `json:"keyFile"`
+	KeyFile string `json:"keyFile,omitempty"`
+
+	// Credentials are for kind Git.
+	Credentials `json:",inline"`
+
+	// Merger says who merges the branches at a plain Git server into main. Default: Self.
+	Merger Merger `json:"merger,omitempty"`
+
+	// PushInterval is the least time between two pushes to a plain Git server. Default: 10s, which GitHub asks for.
+	PushInterval Duration `json:"pushInterval,omitzero"`
+
+	// PollInterval is how often a plain Git server is asked while things change; while they do not, seldom. Default: 2s.
+	PollInterval Duration `json:"pollInterval,omitzero"`
 }
 
 // Genesis holds back the first push of the heaven that makes a cluster's first objects.
@@ -215,6 +237,20 @@ type Hub struct {
 
 	// Prefixes of the branches that are received. Default: heavens/ and nodes/.
 	Prefixes []string `json:"prefixes,omitempty"`
+
+	// Gates say what branches may change in main. The first whose branches fit counts.
+	Gates []Gate `json:"gates,omitempty"`
+
+	// DefaultGates says whether gitcd's own gates are tried behind Gates: for kube-controller-manager, kube-scheduler,
+	// machine-controller and nodes. Default: On.
+	DefaultGates DefaultGates `json:"defaultGates,omitempty"`
+
+	// Approvers are the branches, by the names in their certificates, that may approve and reject what is in quarantine,
+	// besides hub-admin. Default: GenesisBranch.
+	Approvers []string `json:"approvers,omitempty"`
+
+	// Mirror is the forge that keeps a copy away from here. Absent: the hub's volume is the only one.
+	Mirror *Mirror `json:"mirror,omitempty"`
 }
 
 // LogFormat is the form of log lines.

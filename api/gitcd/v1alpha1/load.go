@@ -67,7 +67,7 @@ func (c *Config) setBranchDefaults() {
 		orDefault(&c.HolderFile, path.Join(c.Repository, "holder"))
 	}
 	if c.Upstream != nil {
-		orDefault(&c.Upstream.MainBranch, "main")
+		c.Upstream.setDefaults()
 	}
 	orDefault(&c.Mode, ModeAvailable)
 	orDefault(&c.LeaseDuration.Duration, 15*time.Second)
@@ -78,6 +78,13 @@ func (h *Hub) setDefaults() {
 	orDefault(&h.GenesisBranch, "heavens/apiserver")
 	if h.Prefixes == nil {
 		h.Prefixes = []string{"heavens/", "nodes/"}
+	}
+	if h.Mirror != nil {
+		h.Mirror.setDefaults()
+	}
+	orDefault(&h.DefaultGates, DefaultGatesOn)
+	if h.Approvers == nil {
+		h.Approvers = []string{h.GenesisBranch}
 	}
 }
 

@@ -16,6 +16,9 @@ const branch = head + "branch: heavens/x\nlisteners: [{url: \"unix:///run/s\"}]\
 
 const tlsFiles = "{certFile: /c, keyFile: /k, clientCAFile: /ca}"
 
+// gated is a hub with gates.
+func gated(gates string) string { return strings.Replace(hub, "listen", "gates: ["+gates+"], listen", 1) }
+
 const hub = head + "hub: {listen: \":8443\", tls: " + tlsFiles + "}\n"
 
 func TestLoadFillsInDefaults(t *testing.T) {
@@ -44,6 +47,8 @@ func TestMarshalIsWhatLoadReads(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{
 		branch + "leaseDuration: 1m30s\ngrains: [{prefix: /a, grain: Batch}]\n", hub,
+		strings.Replace(hub, "listen", "gates: [{name: g, branches: [nodes/*], rules: [{keys: [/registry/pods/**], verbs: [update], fields: [.status, '!.status.x'], "+
+			"when: [bound]}, {rbac: {pods: true}}], rates: [{name: r, limit: 50, per: 1m}]}], defaultGates: Off, approvers: [heavens/x], listen", 1),
 		hub + "merge: {owners: [{key: /registry/minions/*, path: .spec, branch: nodes/*}], branches: [{branch: '*', prefer: [{take: ours}], toMain: {exclude: [/a/]}}]}\n",
 	} {
 		c, err := Load([]byte(file))
@@ -108,6 +113,14 @@ func TestLoadNamesFieldAndMend(t *testing.T) {
 		{"start", branch + "start: {history: -1}\n", "start.history: is -1"},
 		{"branches and upstream", head + "branches: [{name: a, listeners: [{url: \"unix:///s\"}]}]\nupstream: {url: \"https://h\"}\n", "is served by a gitcd of its own"},
 		{"hub with keys", hub + "keys: [{prefix: /a/, tree: b/}]\n", "keys: belongs to a branch's server"},
+		{"gate of nobody", gated("{name: g}"), "hub.gates[0].branches: is empty"},
+		{"gate without a name", gated("{branches: [a]}"), "hub.gates[0].name: is missing"},
+		{"gate twice", gated("{name: g, branches: [a]}, {name: g, branches: [b]}"), "hub.gates[1].name: \"g\" was given in hub.gates[0]"},
+		{"gate with another verb", gated("{name: g, branches: [a], rules: [{verbs: [patch]}]}"), "hub.gates[0].rules[0].verbs[0]: is \"patch\"; write create"},
+		{"gate for no key", gated("{name: g, branches: [a], rules: [{keys: [pods]}]}"), "hub.gates[0].rules[0].keys[0]: is \"pods\"; write a pattern"},
+		{"gate for no field", gated("{name: g, branches: [a], rules: [{fields: [status]}]}"), "hub.gates[0].rules[0].fields[0]: is \"status\"; write a field"},
+		{"roles of nobody", gated("{name: g, branches: [a], rules: [{rbac: {groups: [x]}}]}"), "hub.gates[0].rules[0].rbac: names nobody"},
+		{"rate without time", gated("{name: g, branches: [a], rates: [{name: r, limit: 1}]}"), "hub.gates[0].rates[0].per: is 0s"},
 		{"owner of nothing", hub + "merge: {owners: [{key: registry, branch: nodes/a}]}\n", "merge.owners[0].key: is \"registry\"; write a key such as"},
 		{"owner by guess", hub + "merge: {owners: [{key: /a/b, branch: nodes/*}]}\n", "has no * that says what it stands for"},
 		{"two stars", hub + "merge: {branches: [{branch: a, toMain: {exclude: [/*/*]}}]}\n", "merge.branches[0].toMain.exclude[0]"},

@@ -47,6 +47,11 @@ type BranchMerge struct {
 	FromMain KeyFilter `json:"fromMain,omitzero"`
 }
 
+// Empty says whether nothing is different for the branch.
+func (b BranchMerge) Empty() bool {
+	return len(b.Prefer) == 0 && b.ToMain.empty() && b.FromMain.empty()
+}
+
 // Preference takes one side where both changed a field.
 type Preference struct {
 	// Key as in Owner. Empty: every key.
@@ -78,6 +83,8 @@ type KeyFilter struct {
 	// Exclude holds keys as in Owner, and counts more than Include.
 	Exclude []string `json:"exclude,omitempty"`
 }
+
+func (f KeyFilter) empty() bool { return len(f.Include) == 0 && len(f.Exclude) == 0 }
 
 // fieldPath begins like the paths of conflict records: .spec.replicas or .metadata.labels["a/b"].
 var fieldPath = regexp.MustCompile(`^([.\[][^\s]+.*)?$`)

@@ -51,6 +51,9 @@ func (c *Config) validate() []error {
 	default:
 		p.add("logging.format", "is %q; write text or json", c.Logging.Format)
 	}
+	if c.Hooks != nil {
+		p.hooks(c.Hooks)
+	}
 	if c.Hub != nil {
 		c.validateHub(p)
 	} else {
@@ -80,16 +83,21 @@ func (c *Config) validateHub(p *problems) {
 		{"pulls", c.Pulls != nil},
 		{"branches", c.Branches != nil},
 		{"limits", c.Limits != Limits{}},
+		{"git", c.Git != nil},
 	}
 	for _, f := range foreign {
 		if f.set {
 			p.add(f.field, "belongs to a branch's server, but this file describes a hub; remove it, or remove hub")
 		}
 	}
+	if c.Hub.Mirror != nil {
+		p.mirror("hub.mirror", c.Hub.Mirror)
+	}
 	p.hostPort("hub.listen", c.Hub.Listen)
 	p.serverTLS("hub.tls", &c.Hub.TLS)
 	p.branch("hub.mainBranch", c.Hub.MainBranch)
 	p.branch("hub.genesisBranch", c.Hub.GenesisBranch)
+	c.Hub.validateGates(p)
 	if len(c.Hub.Prefixes) == 0 {
 		p.add("hub.prefixes", "is empty: no branch would be received; leave it out for heavens/ and nodes/")
 	}
@@ -111,6 +119,9 @@ func (c *Config) validateHub(p *problems) {
 }
 
 func (c *Config) validateBranch(p *problems) {
+	if c.Git != nil {
+		p.gitServer(c.Git)
+	}
 	if len(c.Branches) > 0 {
 		c.validateBranches(p)
 		return
@@ -139,15 +150,8 @@ func (c *Config) validateExchange(p *problems) {
 		p.add("mode", "is %q; write Available or Strict", c.Mode)
 	}
 	p.positive("leaseDuration", c.LeaseDuration.Duration)
-	if u := c.Upstream; u != nil {
-		p.httpURL("upstream.url", u.URL, "https")
-		p.branch("upstream.mainBranch", u.MainBranch)
-		if u.MainBranch == c.Branch && c.Branch != "" {
-			p.add("branch", "is %q, the upstream's main branch, which only the hub writes; write a branch of your own, such as heavens/<component>", c.Branch)
-		}
-		p.file("upstream.caFile", u.CAFile)
-		p.file("upstream.certFile", u.CertFile)
-		p.file("upstream.keyFile", u.KeyFile)
+	if c.Upstream != nil {
+		p.upstream(c)
 	}
 	if g := c.Genesis; g != nil {
 		p.httpURL("genesis.readyURL", g.ReadyURL, "https", "http")

@@ -5,8 +5,6 @@ package v1alpha1
 
 import (
 	"fmt"
-	"net"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -139,23 +137,12 @@ func (p *problems) pull(field string, u *Pull) {
 	if !branchName.MatchString(u.Name) || strings.Contains(u.Name, "..") {
 		p.add(field+".name", "%q is not a remote's name; write letters, digits, '-', '_' and '.'", u.Name)
 	}
-	parsed, err := url.Parse(u.URL)
-	switch {
-	case err != nil || parsed.Host == "" || parsed.Scheme != "https" && parsed.Scheme != "http":
-		p.add(field+".url", "is not a URL such as https://host/path/repository.git; ssh is not spoken")
-	case parsed.User != nil:
-		p.add(field+".url", "holds a user; write credentialsFile, or usernameFile and passwordFile")
-	case parsed.Scheme == "http" && parsed.Hostname() != "localhost" && !net.ParseIP(parsed.Hostname()).IsLoopback():
-		p.add(field+".url", "is %q: without TLS only loopback addresses are asked; write https", u.URL)
-	}
+	p.repositoryURL(field+".url", u.URL)
 	p.positive(field+".interval", u.Interval.Duration)
-	if (u.UsernameFile == "") != (u.PasswordFile == "") {
-		p.add(field, "usernameFile and passwordFile go together; write both or none")
-	}
-	for _, f := range [][2]string{{"caFile", u.CAFile}, {"credentialsFile", u.CredentialsFile}, {"usernameFile", u.UsernameFile}, {"passwordFile", u.PasswordFile}} {
-		if f[1] != "" {
-			p.file(field+"."+f[0], f[1])
-		}
+	p.credentials(field, &u.Credentials)
+	p.pair(field, "certFile", u.CertFile, "keyFile", u.KeyFile)
+	if u.CAFile != "" {
+		p.file(field+".caFile", u.CAFile)
 	}
 }
 
