@@ -11,19 +11,29 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
 // forge serves the repositories of a directory with stock Git, to one user.
 func forge(t *testing.T, root string) string {
 	t.Helper()
+	url, _ := guarded(t, root, "secret-word")
+	return url
+}
+
+// guarded serves the repositories of a directory with stock Git, to me with a password that can be changed.
+func guarded(t *testing.T, root, first string) (url string, password *atomic.Value) {
+	t.Helper()
 	path, err := exec.LookPath("git")
 	if err != nil {
 		t.Fatal(err)
 	}
+	password = &atomic.Value{}
+	password.Store(first)
 	backend := &cgi.Handler{Path: path, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1"}, InheritEnv: []string{"PATH"}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != "me" || password != "secret-word" {
+		if user, word, _ := r.BasicAuth(); user != "me" || word != password.Load() {
 			w.Header().Set("WWW-Authenticate", "Basic")
 			http.Error(w, "who are you?", http.StatusUnauthorized)
 			return
@@ -31,7 +41,7 @@ func forge(t *testing.T, root string) string {
 		backend.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
-	return server.URL
+	return server.URL, password
 }
 
 // TestPull clones and pulls a repository that knows nothing of gitcd.
