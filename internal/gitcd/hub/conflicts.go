@@ -120,7 +120,7 @@ func (h *Hub) keep(ctx context.Context, f *fold) (transport.Command, error) {
 	if err != nil {
 		return move, err
 	}
-	o := mergeCommit(main, main, parents, tree, fmt.Sprintf("record %d conflicts\n\nMain: %s\n", len(f.filed), f.main))
+	o := encode(tree, parents, latest(main, main), fmt.Sprintf("record %d conflicts\n\nMain: %s\n", len(f.filed), f.main))
 	f.add(o)
 	move.New = o.ID
 	return move, nil

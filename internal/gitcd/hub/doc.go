@@ -13,7 +13,9 @@
 //
 // A pass folds the changed branches into main in the order of their names: a
 // branch that main holds is nothing, a branch that holds main is the new main,
-// anything else is a three-way merge by key and one merge commit.
+// anything else is a three-way merge by key. One commit joins all of these to
+// main; only a branch with conflicts has one of its own. Pushes of leases and
+// heartbeats alone wait for each other (LazyWait), or for somebody else's pass.
 //
 // # Laws
 //

@@ -42,6 +42,9 @@ type Options struct {
 	Limits transport.Limits
 	// Heartbeat is how often a watch stream says that it lives. Default 10 s.
 	Heartbeat time.Duration
+	// LazyWait is how long pushes that may wait, of leases and heartbeats, are
+	// gathered before a pass is made for them alone. Default 4 s; negative: they do not wait.
+	LazyWait time.Duration
 	// Retry is when a branch that could not be merged is tried again, without a
 	// push. Default 30 s.
 	Retry time.Duration
@@ -57,6 +60,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = 10 * time.Second
+	}
+	if o.LazyWait == 0 {
+		o.LazyWait = 4 * time.Second
 	}
 	if o.Retry <= 0 {
 		o.Retry = 30 * time.Second
@@ -91,20 +97,18 @@ type Hub struct {
 	mu       sync.Mutex
 	reported []record               // conflicts that heavens met, for the next pass to file
 	pending  map[string]struct{}    // refs of branches that the next pass looks at
-	passing  map[string]struct{}    // refs of branches that the running pass looks at
+	patient  map[string]struct{}    // those of them that wait for company
+	waiting  time.Time              // since when the first of these waits
 	branches map[string]branchState // ref -> what Status tells of it
 	merged   mergeState
 	tally    tally      // of conflicts
 	decided  []decision // what people made of conflicts, for Run to write down
 }
 
-// viewMemory is how much of the repository the merge loop remembers.
-const viewMemory = 8 << 20
-
 // view is what a pass sees: what it makes, over the repository. It outlives
 // the pass in what the merger and the editor remember.
 type view struct {
-	repo *transport.Recent
+	repo transport.Objects
 	fold *fold
 }
 
@@ -134,16 +138,17 @@ type mergeState struct {
 // New returns a hub of the repository. Run must run for branches to be merged.
 func New(repo Repository, o Options) *Hub {
 	h := &Hub{
-		repo:     repo,
+		repo:     remember(repo),
 		o:        o.withDefaults(),
 		wake:     make(chan struct{}, 1),
 		failed:   make(chan error, 1),
 		stopping: make(chan struct{}),
 		lineage:  newLineage(),
 		pending:  map[string]struct{}{},
+		patient:  map[string]struct{}{},
 		branches: map[string]branchState{},
-		view:     &view{repo: transport.NewRecent(repo, viewMemory)},
 	}
+	h.view = &view{repo: h.repo}
 	h.history, h.editor = merge.NewHistory(h.view), treeedit.New(h.view, gitobj.Zero)
 	refs := repo.Refs("refs/")
 	h.board = newBoard(refs)
@@ -211,18 +216,24 @@ func (h *Hub) signal() {
 // must be opened anew. It owns main and conflicts: at most one Run of a repository.
 func (h *Hub) Run(ctx context.Context) error {
 	defer h.stop.Do(func() { close(h.stopping) })
-	var retry <-chan time.Time
+	var retry, company <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-h.wake:
+		case <-company:
 		case <-retry:
+			retry = nil
 		case err := <-h.failed:
 			return err
 		}
-		retry = nil
+		company = nil
 		h.decide(ctx)
+		if wait := h.patience(); wait > 0 {
+			company = h.o.Clock.After(wait)
+			continue
+		}
 		again, err := h.pass(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -230,7 +241,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if again {
+		if retry = nil; again {
 			retry = h.o.Clock.After(h.o.Retry)
 		}
 	}

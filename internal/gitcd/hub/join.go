@@ -49,6 +49,14 @@ func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) er
 		return nil
 	case merge.Diverged, merge.Unrelated:
 	}
+	if err := h.join(ctx, f, m, branch, head); err != nil {
+		return fmt.Errorf("merge %s into main: %w", branch, err)
+	}
+	return nil
+}
+
+// join makes the commit of a merge, or has the one that joins other branches join this one, too.
+func (h *Hub) join(ctx context.Context, f *fold, m merge.Merged, branch string, head gitobj.ID) error {
 	ours, err := commitOf(f, f.main)
 	if err != nil {
 		return err
@@ -60,27 +68,31 @@ func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) er
 	h.editor.Reset(ours.Tree)
 	tree, err := merge.Apply(ctx, h.editor, m.Changes, f.emit)
 	if err != nil {
-		return fmt.Errorf("merge %s into main: %w", branch, err)
+		return err
 	}
-	o := mergeCommit(ours, theirs, []gitobj.ID{f.main, head}, tree, "merge "+branch+" into main\n")
-	f.add(o)
-	made, err := gitobj.DecodeCommit(o.Data)
-	if err != nil {
-		return fmt.Errorf("merge %s into main: %w", branch, err)
+	if len(m.Conflicts) > 0 {
+		f.joint = joint{} // the records name the commit that is ours
 	}
+	if f.main != f.joint.id || len(f.joint.heads) == mostHeads {
+		f.joint = joint{base: f.main}
+		f.merges++
+	}
+	who, was := latest(ours, theirs), f.main
+	f.replace(f.joint.with(branch, head).commit(tree, who))
 	occasion := merge.Occasion{
-		Who: made.Author.Name, When: made.Author.When,
-		Bases: m.Bases, Ours: f.main, Theirs: head, OurBranch: mainBranch, TheirBranch: branch,
+		Who: who.Name, When: who.When,
+		Bases: m.Bases, Ours: was, Theirs: head, OurBranch: mainBranch, TheirBranch: branch,
 	}
 	for _, c := range m.Conflicts {
 		key, content, err := merge.Record(c, occasion)
 		if err != nil {
-			return fmt.Errorf("merge %s into main: %w", branch, err)
+			return err
 		}
 		f.records = append(f.records, record{key: key, content: content})
 	}
-	f.main = o.ID
-	f.merges++
+	if len(m.Conflicts) > 0 {
+		f.joint = joint{}
+	}
 	return nil
 }
 

@@ -57,6 +57,13 @@ func (l *lineage) grow(main gitobj.ID, heads map[string]gitobj.ID) {
 	}
 }
 
+// holds says whether main is known to hold a branch's head.
+func (l *lineage) holds(ref string, head gitobj.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !head.IsZero() && l.merged[ref].head == head
+}
+
 // forward says whether a move is known to go forward. False is no verdict.
 func (l *lineage) forward(c transport.Command, came map[gitobj.ID][]gitobj.ID) bool {
 	l.mu.Lock()

@@ -26,6 +26,7 @@ type fold struct {
 	filed   []record // those of them that were not on record
 	merges  int64
 	held    map[string]gitobj.ID // ref -> head that main holds by now
+	joint   joint
 }
 
 // Get reads what this pass made, or the repository.
@@ -93,7 +94,9 @@ func (h *Hub) take() ([]string, []record) {
 	if i := slices.Index(names, heads+h.o.Genesis); i > 0 { // main may begin with it
 		names = append(append([]string{names[i]}, names[:i]...), names[i+1:]...)
 	}
-	h.pending, h.passing = map[string]struct{}{}, h.pending
+	clear(h.pending)
+	clear(h.patient)
+	h.waiting = time.Time{}
 	records := h.reported
 	h.reported = nil
 	return names, records
@@ -136,7 +139,6 @@ func (h *Hub) settle(names []string, failed map[string]error, f *fold, reports i
 	now := h.o.Clock.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	clear(h.passing)
 	h.merged.passes++
 	h.merged.lastErr = ""
 	for _, name := range names {
@@ -159,17 +161,4 @@ func (h *Hub) settle(names []string, failed map[string]error, f *fold, reports i
 	h.tally.add(f.filed)
 	h.merged.lastMerge = now
 	return len(failed) > 0
-}
-
-// mergeCommit makes the commit that joins a branch to main. It is a function
-// of its parents and its tree (law H5).
-func mergeCommit(ours, theirs gitobj.Commit, parents []gitobj.ID, tree gitobj.ID, message string) transport.Object {
-	when := ours.Committer.When
-	if theirs.Committer.When.After(when) {
-		when = theirs.Committer.When
-	}
-	who := gitobj.Signature{Name: "automated-merge", Email: "automated-merge@trishanku.org", When: time.Unix(when.Unix(), 0).UTC()}
-	c := gitobj.Commit{Tree: tree, Parents: parents, Author: who, Committer: who, Message: message}
-	data := c.Encode()
-	return transport.Object{Kind: gitobj.KindCommit, ID: gitobj.Hash(gitobj.KindCommit, data), Data: data}
 }

@@ -48,7 +48,7 @@ func (h *Hub) Receive(ctx context.Context, push transport.Push) error {
 		if err == nil {
 			state.lastPush = now
 			moved[c.Name] = c.New
-			h.pending[c.Name] = struct{}{}
+			h.awaitPassLocked(c.Name, push.Options, now)
 		} else {
 			state.lastErr = err.Error()
 		}

@@ -62,9 +62,6 @@ func (h *Hub) Status() Status {
 		LastError: h.merged.lastErr,
 		Records:   h.tally.status(),
 	}
-	if id, ok := refs[Main]; ok {
-		s.Main = id.String()
-	}
 	for ref, id := range refs {
 		if !mergeable(ref) {
 			continue
@@ -74,22 +71,17 @@ func (h *Hub) Status() Status {
 			Name: strings.TrimPrefix(ref, heads), Head: id.String(),
 			LastPush: timeOrNil(state.lastPush), LastError: state.lastErr,
 		}
-		if !h.dueLocked(ref) || state.lastErr != "" {
-			merged := !h.dueLocked(ref)
-			b.Merged = &merged
+		if held := h.lineage.holds(ref, id); held || state.lastErr != "" {
+			b.Merged = &held
 		}
 		b.Epoch, b.Holder = h.writer(id)
 		s.Branches = append(s.Branches, b)
 	}
+	if id, ok := h.repo.Ref(Main); ok { // read behind what it is said to hold, which a pass may have brought meanwhile
+		s.Main = id.String()
+	}
 	slices.SortFunc(s.Branches, func(a, b BranchStatus) int { return strings.Compare(a.Name, b.Name) })
 	return s
-}
-
-// dueLocked says whether a pass has yet to end that looks at a branch.
-func (h *Hub) dueLocked(ref string) bool {
-	_, pending := h.pending[ref]
-	_, passing := h.passing[ref]
-	return pending || passing
 }
 
 // writer returns who writes a branch, by the trailers of its head: a branch's
