@@ -242,7 +242,7 @@ type Hub struct {
 	Gates []Gate `json:"gates,omitempty"`
 
 	// DefaultGates says whether gitcd's own gates are tried behind Gates: for kube-controller-manager, kube-scheduler,
-	// machine-controller and nodes. Default: On.
+	// machine-controller and nodes. Default: Enabled.
 	DefaultGates DefaultGates `json:"defaultGates,omitempty"`
 
 	// Approvers are the branches, by the names in their certificates, that may approve and reject what is in quarantine,

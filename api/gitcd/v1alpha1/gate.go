@@ -96,14 +96,14 @@ type DefaultGates string
 
 // The choices.
 const (
-	DefaultGatesOn  DefaultGates = "On"
-	DefaultGatesOff DefaultGates = "Off"
+	DefaultGatesEnabled  DefaultGates = "Enabled"
+	DefaultGatesDisabled DefaultGates = "Disabled"
 )
 
 // validateGates looks at the form. What fields and relations mean is looked at by the hub when it starts.
 func (h *Hub) validateGates(p *problems) {
-	if h.DefaultGates != DefaultGatesOn && h.DefaultGates != DefaultGatesOff {
-		p.add("hub.defaultGates", "is %q; write On or Off", h.DefaultGates)
+	if h.DefaultGates != DefaultGatesEnabled && h.DefaultGates != DefaultGatesDisabled {
+		p.add("hub.defaultGates", "is %q; write Enabled or Disabled", h.DefaultGates)
 	}
 	for i, name := range h.Approvers {
 		p.branch(fmt.Sprintf("hub.approvers[%d]", i), name)

@@ -82,7 +82,7 @@ func (h *Hub) setDefaults() {
 	if h.Mirror != nil {
 		h.Mirror.setDefaults()
 	}
-	orDefault(&h.DefaultGates, DefaultGatesOn)
+	orDefault(&h.DefaultGates, DefaultGatesEnabled)
 	if h.Approvers == nil {
 		h.Approvers = []string{h.GenesisBranch}
 	}

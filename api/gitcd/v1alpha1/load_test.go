@@ -17,7 +17,9 @@ const branch = head + "branch: heavens/x\nlisteners: [{url: \"unix:///run/s\"}]\
 const tlsFiles = "{certFile: /c, keyFile: /k, clientCAFile: /ca}"
 
 // gated is a hub with gates.
-func gated(gates string) string { return strings.Replace(hub, "listen", "gates: ["+gates+"], listen", 1) }
+func gated(gates string) string {
+	return strings.Replace(hub, "listen", "gates: ["+gates+"], listen", 1)
+}
 
 const hub = head + "hub: {listen: \":8443\", tls: " + tlsFiles + "}\n"
 
@@ -32,7 +34,7 @@ func TestLoadFillsInDefaults(t *testing.T) {
 		Author:          Author{Name: "x", Email: "x@gitcd.invalid"},
 		HolderFile:      "/r/holder",
 		Listeners:       []Listener{{URL: "unix:///run/s"}},
-		Upstream:        &Upstream{URL: "https://h:8443", MainBranch: "main", CAFile: "/ca", CertFile: "/c", KeyFile: "/k"},
+		Upstream:        &Upstream{Kind: UpstreamHub, URL: "https://h:8443", MainBranch: "main", CAFile: "/ca", CertFile: "/c", KeyFile: "/k"},
 		Mode:            ModeAvailable,
 		LeaseDuration:   Duration{15 * time.Second},
 		PublishInterval: Duration{500 * time.Millisecond},
@@ -48,7 +50,7 @@ func TestMarshalIsWhatLoadReads(t *testing.T) {
 	for _, file := range []string{
 		branch + "leaseDuration: 1m30s\ngrains: [{prefix: /a, grain: Batch}]\n", hub,
 		strings.Replace(hub, "listen", "gates: [{name: g, branches: [nodes/*], rules: [{keys: [/registry/pods/**], verbs: [update], fields: [.status, '!.status.x'], "+
-			"when: [bound]}, {rbac: {pods: true}}], rates: [{name: r, limit: 50, per: 1m}]}], defaultGates: Off, approvers: [heavens/x], listen", 1),
+			"when: [bound]}, {rbac: {pods: true}}], rates: [{name: r, limit: 50, per: 1m}]}], defaultGates: Disabled, approvers: [heavens/x], listen", 1),
 		hub + "merge: {owners: [{key: /registry/minions/*, path: .spec, branch: nodes/*}], branches: [{branch: '*', prefer: [{take: ours}], toMain: {exclude: [/a/]}}]}\n",
 	} {
 		c, err := Load([]byte(file))
