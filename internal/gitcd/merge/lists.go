@@ -80,13 +80,13 @@ func keyedID(field schema.Field) itemID {
 
 // lists returns the values as lists of items; false if one is no such list.
 func (m *merger) lists(base, first, second any, id itemID) (b, f, s items, ok bool) {
-	b, ok = itemsOf(base, id)
-	if !ok {
-		b = items{list: base} // whatever it was, it says nothing about items
+	if base == nil {
+		base = absent // null
 	}
+	b, bok := itemsOf(base, id)
 	f, fok := itemsOf(first, id)
 	s, sok := itemsOf(second, id)
-	return b, f, s, fok && sok
+	return b, f, s, bok && fok && sok
 }
 
 func itemsOf(v any, id itemID) (items, bool) {

@@ -286,7 +286,11 @@ func checkOrder(t *rapid.T, path string, merged, base, ours, theirs []string) {
 	}
 }
 
-func TestListLaws(t *testing.T) { rapid.Check(t, checkLists) }
+func TestListLaws(t *testing.T) {
+	for range 20 {
+		rapid.Check(t, checkLists)
+	}
+}
 
 func FuzzLists(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkLists)) }
 
