@@ -48,7 +48,7 @@ func run(args []string) error {
 		return err
 	}
 	g.prune()
-	if err := os.WriteFile(args[0], []byte(g.table(kinds)), 0o644); err != nil {
+	if err := os.WriteFile(args[0], []byte(g.table(kinds)), 0o600); err != nil {
 		return fmt.Errorf("write table: %w", err)
 	}
 	return nil

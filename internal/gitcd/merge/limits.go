@@ -12,7 +12,7 @@ import (
 // torn says whether a merged value breaks limits that a side keeps to: then
 // the sides do not mix.
 func torn(l *schema.Limits, merged, first, second any) bool {
-	return l != nil && breaks(l, merged) && !(breaks(l, first) && breaks(l, second))
+	return l != nil && breaks(l, merged) && (!breaks(l, first) || !breaks(l, second))
 }
 
 // breaks says whether a value is beyond its limits. A field that is not there has none.

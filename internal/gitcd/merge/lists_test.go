@@ -185,8 +185,7 @@ func (s seen) list(path string, list []any, items itemType) {
 		ids = append(ids, items.id(item))
 	}
 	if slices.Contains(ids, "[]") || len(slices.Compact(slices.Sorted(slices.Values(ids)))) < len(ids) {
-		whole, _ := json.Marshal(list) // of JSON
-		s.leaves[path] = string(whole)
+		s.leaves[path] = fmt.Sprint(list)
 		return
 	}
 	if items.order {
@@ -224,8 +223,7 @@ func (i itemType) id(item any) string {
 		case !ok:
 			continue
 		}
-		text, _ := json.Marshal(v) // a string or number
-		parts = append(parts, key+"="+string(text))
+		parts = append(parts, fmt.Sprintf("%s=%#v", key, v))
 	}
 	return "[" + strings.Join(parts, ",") + "]"
 }

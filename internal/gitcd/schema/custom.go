@@ -139,7 +139,7 @@ func (p *property) node() *node {
 	case p.Items != nil:
 		return atomic // what a list is if nothing else is said
 	}
-	if !n.says() {
+	if !n.useful() {
 		return nil
 	}
 	return n

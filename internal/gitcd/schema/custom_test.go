@@ -83,7 +83,7 @@ spec:
           spec: {type: object, properties: {beds: {type: array, items: {type: object}}}}
 `
 
-func custom(t testing.TB, text string) *schema.Custom {
+func custom(t *testing.T, text string) *schema.Custom {
 	t.Helper()
 	data, err := yaml.YAMLToJSON([]byte(text))
 	if err != nil {

@@ -19,7 +19,6 @@ import (
 
 // TestKubernetes shows what is known of some fields that matter.
 func TestKubernetes(t *testing.T) {
-	const item = schema.Item
 	list := func(keys ...string) schema.Field {
 		return schema.Field{Shape: schema.KeyedList, Keys: keys, Ordered: true}
 	}
@@ -114,7 +113,8 @@ func TestTableIsWhatWasPublished(t *testing.T) {
 		w.published = value.Schema()
 		w.typ = schema.Type{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind}
 		atom, _ := w.published.Resolve(value.TypeRef())
-		for _, f := range atom.Map.Fields {
+		top := atom.Map
+		for _, f := range top.Fields {
 			if f.Name != "metadata" {
 				w.walk(f.Type, schema.Path{f.Name})
 			}
@@ -148,39 +148,41 @@ func (w *walker) walk(ref smd.TypeRef, p schema.Path) {
 		}
 	}
 	loose := got.Shape == schema.Unknown || got.Shape == schema.Map
+	list, fields := atom.List, atom.Map
 	switch {
 	case atom.Scalar != nil:
 		expect(got.Shape == schema.Unknown, "scalar")
-	case atom.List != nil && atom.List.ElementRelationship == smd.Associative && len(atom.List.Keys) == 0:
+	case list != nil && list.ElementRelationship == smd.Associative && len(list.Keys) == 0:
 		expect(got.Shape == schema.Set, "set")
-	case atom.List != nil && atom.List.ElementRelationship == smd.Associative:
+	case list != nil && list.ElementRelationship == smd.Associative:
 		w.lists++
-		item, _ := w.published.Resolve(atom.List.ElementType)
-		expect(got.Shape == schema.KeyedList && slices.Equal(got.Keys, atom.List.Keys), fmt.Sprint("list by ", atom.List.Keys))
-		for _, key := range atom.List.Keys {
-			f, _ := item.Map.FindField(key)
+		resolved, _ := w.published.Resolve(list.ElementType)
+		item := resolved.Map
+		expect(got.Shape == schema.KeyedList && slices.Equal(got.Keys, list.Keys), fmt.Sprint("list by ", list.Keys))
+		for _, key := range list.Keys {
+			f, _ := item.FindField(key)
 			if f.Default != nil && f.Default != "" && f.Default != 0 {
 				expect(got.Defaults[key] == fmt.Sprintf("%q", f.Default), fmt.Sprint("default ", f.Default))
 			}
 		}
-		whole := item.Map.ElementRelationship == smd.Atomic
+		whole := item.ElementRelationship == smd.Atomic
 		expect(got.Unit == whole, "list of units")
 		if !whole {
-			w.walk(atom.List.ElementType, append(slices.Clip(p), schema.Item))
+			w.walk(list.ElementType, append(slices.Clip(p), schema.Item))
 		}
-	case atom.List != nil:
+	case list != nil:
 		expect(got.Shape == schema.Unknown, "atomic list")
-	case atom.Map != nil && (atom.Map.ElementRelationship == smd.Atomic || slices.ContainsFunc(atom.Map.Unions, func(u smd.Union) bool { return u.Discriminator != nil })):
+	case fields != nil && (fields.ElementRelationship == smd.Atomic || slices.ContainsFunc(fields.Unions, func(u smd.Union) bool { return u.Discriminator != nil })):
 		expect(got.Shape == schema.Atomic, "atomic")
-	case atom.Map != nil && slices.Contains(oneStatement, name):
+	case fields != nil && slices.Contains(oneStatement, name):
 		expect(got.Shape == schema.Atomic, "one statement")
-	case atom.Map != nil:
+	case fields != nil:
 		expect(loose, "map")
-		for _, f := range atom.Map.Fields {
+		for _, f := range fields.Fields {
 			w.walk(f.Type, append(slices.Clip(p), f.Name))
 		}
-		if len(atom.Map.Fields) == 0 {
-			w.walk(atom.Map.ElementType, append(slices.Clip(p), "any"))
+		if len(fields.Fields) == 0 {
+			w.walk(fields.ElementType, append(slices.Clip(p), "any"))
 		}
 	}
 }

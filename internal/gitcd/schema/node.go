@@ -41,7 +41,7 @@ func (n *node) lookup(p Path) Field {
 	return n.Field
 }
 
-// says says whether a node is worth its memory.
-func (n *node) says() bool {
+// useful says whether a node is worth its memory.
+func (n *node) useful() bool {
 	return n.Shape != Unknown || n.Limits != nil || len(n.names) > 0 || n.other != nil || n.item != nil
 }
