@@ -119,7 +119,7 @@ func NewServer(store *mvcc.Store, o Options) *Server {
 }
 
 // Register adds the services to a gRPC server, which was made with ServerOptions.
-func (s *Server) Register(g *grpc.Server) {
+func (s *Server) Register(g grpc.ServiceRegistrar) {
 	pb.RegisterKVServer(g, &kvServer{Server: s})
 	pb.RegisterWatchServer(g, &watchServer{Server: s})
 	pb.RegisterLeaseServer(g, &leaseServer{Server: s})
