@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gate"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
@@ -50,6 +51,12 @@ type Options struct {
 	Retry time.Duration
 	// Clock is for heartbeats, retries and the times in the status. Default the real one.
 	Clock clock.WithTicker
+	// Gates say what branches may change in main. Default: everything.
+	Gates gate.Set
+	// Approvers may decide on what is in quarantine, besides Admin. Default: nobody.
+	Approvers []string
+	// Forge says, for the status, how far the forge is. Default: there is none.
+	Forge func() any
 	// Log is told of what goes wrong. Default: nobody.
 	Log *slog.Logger
 }
@@ -92,6 +99,7 @@ type Hub struct {
 	view    *view
 	history *merge.History
 	editor  *treeedit.Editor // of main's tree
+	keeper  keeper
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -103,6 +111,7 @@ type Hub struct {
 	merged   mergeState
 	tally    tally      // of conflicts
 	decided  []decision // what people made of conflicts, for Run to write down
+	rulings  []ruling   // what people made of what is in quarantine, likewise
 }
 
 // view is what a pass sees: what it makes, over the repository. It outlives
@@ -153,6 +162,10 @@ func New(repo Repository, o Options) *Hub {
 	refs := repo.Refs("refs/")
 	h.board = newBoard(refs)
 	h.tally.load(h.repo, refs[Conflicts], h.o.Log)
+	h.keeper = newKeeper(h.o.Gates, h.view)
+	if err := h.keeper.load(context.Background(), h.repo, refs); err != nil {
+		h.o.Log.Error("what is in quarantine cannot be read; it stays there, and is not listed", "err", err)
+	}
 	for ref := range refs {
 		if mergeable(ref) { // what was pushed before a restart may not have been merged
 			h.pending[ref] = struct{}{}
@@ -170,6 +183,8 @@ func (h *Hub) Handler() http.Handler {
 	mux.Handle("/repo.git/", http.StripPrefix("/repo.git", git))
 	mux.HandleFunc("GET /v1/watch", h.watch)
 	mux.HandleFunc("GET /v1/status", h.serveStatus)
+	mux.HandleFunc("GET /v1/quarantine", h.listQuarantine)
+	mux.HandleFunc("POST /v1/quarantine", h.ruleQuarantine)
 	mux.HandleFunc("GET /v1/conflicts", h.listConflicts)
 	mux.HandleFunc("GET /v1/conflicts/{id}", h.showConflict)
 	mux.HandleFunc("POST /v1/conflicts/{id}/resolve", h.resolveConflict)
@@ -230,6 +245,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 		company = nil
 		h.decide(ctx)
+		h.rule(ctx)
 		if wait := h.patience(); wait > 0 {
 			company = h.o.Clock.After(wait)
 			continue

@@ -36,6 +36,10 @@ func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) er
 		f.main = head
 		return nil
 	}
+	head, err := h.gated(ctx, f, name, head)
+	if err != nil {
+		return err
+	}
 	h.view.fold = f
 	m, err := h.history.Merge(ctx, f.main, head, policy(branch))
 	if err != nil {

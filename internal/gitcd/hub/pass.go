@@ -18,15 +18,16 @@ import (
 
 // fold is the work of one pass: main as it grows, and what it grew by.
 type fold struct {
-	store   transport.Objects // the repository, and what this pass made
-	made    map[gitobj.ID]transport.Object
-	objects []transport.Object
-	main    gitobj.ID
-	records []record // conflicts met or reported
-	filed   []record // those of them that were not on record
-	merges  int64
-	held    map[string]gitobj.ID // ref -> head that main holds by now
-	joint   joint
+	store    transport.Objects // the repository, and what this pass made
+	made     map[gitobj.ID]transport.Object
+	objects  []transport.Object
+	main     gitobj.ID
+	records  []record // conflicts met or reported
+	filed    []record // those of them that were not on record
+	merges   int64
+	held     map[string]gitobj.ID // ref -> head that main holds by now
+	joint    joint
+	withheld withheld
 }
 
 // Get reads what this pass made, or the repository.
@@ -117,6 +118,11 @@ func (h *Hub) publish(ctx context.Context, f *fold, was gitobj.ID) error {
 			moves = append(moves, move)
 		}
 	}
+	kept, err := h.quarantined(ctx, f, was)
+	if err != nil {
+		return fmt.Errorf("file quarantine: %w", err)
+	}
+	moves = append(moves, kept...)
 	if len(moves) == 0 {
 		h.lineage.grow(f.main, f.held)
 		return nil
@@ -125,6 +131,7 @@ func (h *Hub) publish(ctx context.Context, f *fold, was gitobj.ID) error {
 		return fmt.Errorf("commit main: %w", err)
 	}
 	h.lineage.grow(f.main, f.held)
+	h.keeper.moved(kept)
 	told := map[string]gitobj.ID{}
 	for _, m := range moves {
 		told[m.Name] = m.New
@@ -159,6 +166,7 @@ func (h *Hub) settle(names []string, failed map[string]error, f *fold, reports i
 	h.merged.commits += f.merges
 	h.merged.conflicts += int64(len(f.filed))
 	h.tally.add(f.filed)
+	h.keptLocked(&f.withheld)
 	h.merged.lastMerge = now
 	return len(failed) > 0
 }

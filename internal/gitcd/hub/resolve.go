@@ -105,10 +105,17 @@ func (h *Hub) showConflict(w http.ResponseWriter, r *http.Request) {
 
 // whole returns the whole value of a side if it is JSON that may be shown.
 func whole(r treeedit.Reader, s conflict.Side) json.RawMessage {
-	if s.Hidden || s.Blob == nil {
+	if s.Hidden {
 		return nil
 	}
-	_, data, err := r.Get(*s.Blob)
+	return wholeBlob(r, s.Blob)
+}
+
+func wholeBlob(r treeedit.Reader, blob *gitobj.ID) json.RawMessage {
+	if blob == nil {
+		return nil
+	}
+	_, data, err := r.Get(*blob)
 	if err != nil {
 		return nil
 	}

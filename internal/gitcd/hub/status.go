@@ -29,6 +29,10 @@ type Status struct {
 	// Merges is how many merge commits the hub made since it started, in how many passes.
 	Merges int64 `json:"merges"`
 	Passes int64 `json:"passes"`
+	// Quarantine is what gates keep out of main.
+	Quarantine QuarantineStatus `json:"quarantine"`
+	// Forge is how far the forge is; absent if there is none.
+	Forge any `json:"forge,omitempty"`
 	// LastError is why the last pass came to nothing, if it did.
 	LastError string `json:"lastError,omitempty"`
 }
@@ -44,6 +48,8 @@ type BranchStatus struct {
 	LastPush *time.Time `json:"lastPush,omitempty"`
 	// Merged says whether main holds all of the branch. Nil: a pass is due.
 	Merged *bool `json:"merged,omitempty"`
+	// Quarantined is how many of its changes wait in quarantine.
+	Quarantined int `json:"quarantined,omitempty"`
 	// LastError is why the branch's last push or merge was refused.
 	LastError string `json:"lastError,omitempty"`
 }
@@ -75,7 +81,12 @@ func (h *Hub) Status() Status {
 			b.Merged = &held
 		}
 		b.Epoch, b.Holder = h.writer(id)
+		b.Quarantined = h.keeper.waiting(b.Name)
 		s.Branches = append(s.Branches, b)
+	}
+	s.Quarantine = h.quarantineLocked()
+	if h.o.Forge != nil {
+		s.Forge = h.o.Forge()
 	}
 	if id, ok := h.repo.Ref(Main); ok { // read behind what it is said to hold, which a pass may have brought meanwhile
 		s.Main = id.String()
