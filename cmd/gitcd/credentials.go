@@ -25,29 +25,37 @@ const (
 	passwordVariable = "GIT_CREDENTIAL_PASSWORD" //nolint:gosec // the name of a variable
 )
 
-// gitClient returns a client of a plain Git repository.
+// gitClient returns a client of a plain Git repository that is pulled from.
 func gitClient(p *gitcdv1.Pull) (*transport.Client, error) {
-	target, err := url.Parse(p.URL)
+	client, err := forgeClient(p.URL, &keyFiles{certFile: p.CertFile, keyFile: p.KeyFile, caFile: p.CAFile}, &p.Credentials)
 	if err != nil {
-		return nil, &usageError{fmt.Errorf("%s is not a URL", p.URL)}
+		return nil, err
+	}
+	return &transport.Client{URL: p.URL, Foreign: true, HTTP: client}, nil
+}
+
+// forgeClient returns a client of a Git server that asks for a user and a password, or for a certificate.
+func forgeClient(repository string, files *keyFiles, from *gitcdv1.Credentials) (*http.Client, error) {
+	target, err := url.Parse(repository)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("%s is not a URL", repository)}
 	}
 	base := http.DefaultTransport
-	if p.CAFile != "" {
-		k := &keyFiles{caFile: p.CAFile}
-		c, err := k.client(0)
+	if files.caFile != "" || files.certFile != "" {
+		c, err := files.client(0)
 		if err != nil {
 			return nil, err
 		}
 		base = c.Transport
 	}
-	return &transport.Client{URL: p.URL, Foreign: true, HTTP: &http.Client{Transport: &credentials{pull: p, target: target, next: base}}}, nil
+	return &http.Client{Transport: &credentials{from: from, target: target, next: base}}, nil
 }
 
 // credentials adds user and password to the requests to one host. They are read
 // for each request, so that they rotate without a restart, and go nowhere else:
 // not to where the host redirects to, and into no error and no log.
 type credentials struct {
-	pull   *gitcdv1.Pull
+	from   *gitcdv1.Credentials
 	target *url.URL
 	next   http.RoundTripper
 }
@@ -71,17 +79,17 @@ func (c *credentials) RoundTrip(req *http.Request) (*http.Response, error) {
 // find looks, in this order, into the files of the configuration, the
 // environment, and where git credential-store keeps its own.
 func (c *credentials) find() (user, password string, err error) {
-	if c.pull.UsernameFile != "" {
-		if user, err = readSecret(c.pull.UsernameFile); err != nil {
+	if c.from.UsernameFile != "" {
+		if user, err = readSecret(c.from.UsernameFile); err != nil {
 			return "", "", err
 		}
-		password, err = readSecret(c.pull.PasswordFile)
+		password, err = readSecret(c.from.PasswordFile)
 		return user, password, err
 	}
-	if c.pull.CredentialsFile != "" {
-		user, password, found, err := stored(c.pull.CredentialsFile, c.target)
+	if c.from.CredentialsFile != "" {
+		user, password, found, err := stored(c.from.CredentialsFile, c.target)
 		if err == nil && !found {
-			err = fmt.Errorf("%s has no line for %s://%s", c.pull.CredentialsFile, c.target.Scheme, c.target.Host)
+			err = fmt.Errorf("%s has no line for %s://%s", c.from.CredentialsFile, c.target.Scheme, c.target.Host)
 		}
 		return user, password, err
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -58,13 +59,28 @@ func serveHub(ctx context.Context, c *gitcdv1.Config) (err error) {
 		defer cancel()
 		err = errors.Join(err, j.Close(last))
 	}()
-	h := hub.New(j, hub.Options{Log: logger})
+	var h *hub.Hub
+	m, err := openMirror(ctx, c.Hub.Mirror, j, func(ref string) { h.Offer(ref) }, logger)
+	if err != nil {
+		return err
+	}
+	o := hub.Options{Log: logger}
+	if m != nil {
+		o.Forge = func() any { return m.Status() }
+	}
+	h = hub.New(j, o)
 	l, err := listenTLS(ctx, c.Hub.Listen, &c.Hub.TLS)
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.Run(ctx) })
+	if m != nil {
+		group.Go(func() error { return m.Run(ctx) })
+	}
+	if m != nil && c.Hooks != nil {
+		group.Go(func() error { return serveHooks(ctx, c.Hooks, m.Hint) })
+	}
 	group.Go(func() error { (&upkeep{log: logger, j: j}).run(ctx); return nil })
 	group.Go(func() error { return serveHTTP(ctx, l, h.Handler(), 5*time.Second) })
 	if c.StatusListen != "" {
@@ -72,10 +88,14 @@ func serveHub(ctx context.Context, c *gitcdv1.Config) (err error) {
 		if err != nil {
 			return errors.Join(err, l.Close())
 		}
+		var more []prometheus.Collector
+		if m != nil {
+			more = mirrorCollectors(m)
+		}
 		mux := http.NewServeMux()
 		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, j.Err()) })
 		mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, j.Err()) })
-		mux.Handle("GET /metrics", metricsHandler(j, nil))
+		mux.Handle("GET /metrics", metricsHandler(j, nil, more...))
 		group.Go(func() error { return serveHTTP(ctx, sl, mux, time.Second) })
 	}
 	logger.Info("ready to receive branches", "listen", c.Hub.Listen)

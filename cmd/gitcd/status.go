@@ -75,10 +75,11 @@ func answerHealth(w http.ResponseWriter, err error) {
 }
 
 // metricsHandler serves the process's metrics, the journal's and those of the heavens in it. If there are several, each has its branch as a label.
-func metricsHandler(j *journal.Journal, heavens []*heaven) http.Handler {
+func metricsHandler(j *journal.Journal, heavens []*heaven, more ...prometheus.Collector) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	r.MustRegister(historyCollectors(j)...)
+	r.MustRegister(more...)
 	for _, h := range heavens {
 		labels := prometheus.Labels{}
 		if len(heavens) > 1 {

@@ -327,10 +327,22 @@ func TestRefused(t *testing.T) {
 	r.inStep(f)
 }
 
+// TestLeave hands in what is left when the hub is stopped, whatever the interval.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	f, r, a := begun(t, mirror.Options{Interval: 5 * time.Second})
+	a.write("registry/x", "2")
+	eventually(t, "main has it", func() bool { return r.main()["registry/x"] == "2" })
+	r.stop()
+	if got := keys(t, f.dir, "main")["registry/x"]; got != "2" {
+		t.Errorf("the forge has %q", got)
+	}
+}
+
 // TestStopped ends while the forge hangs, at once.
 func TestStopped(t *testing.T) {
 	t.Parallel()
-	f, r, a := begun(t, mirror.Options{})
+	f, r, a := begun(t, mirror.Options{Leave: time.Second})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	f.link.set(hang(ctx))

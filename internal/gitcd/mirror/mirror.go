@@ -62,6 +62,8 @@ type Options struct {
 	Timeout time.Duration
 	// MinPause and MaxPause bound the pauses after failures. Default 1 s and 5 min.
 	MinPause, MaxPause time.Duration
+	// Leave is how long the last push may take when Run is stopped. Default 10 s.
+	Leave time.Duration
 	// Chance spreads pauses: a number from 0 to less than 1. Default: a random one.
 	Chance func() float64
 	// Clock is the time. Default the machine's.
@@ -80,6 +82,7 @@ func (o Options) withDefaults() Options {
 		{&o.Timeout, 10 * time.Minute},
 		{&o.MinPause, time.Second},
 		{&o.MaxPause, 5 * time.Minute},
+		{&o.Leave, 10 * time.Second},
 	} {
 		if *x.d <= 0 {
 			*x.d = x.or
@@ -160,7 +163,8 @@ func (m *Mirror) Hint() {
 	}
 }
 
-// Run mirrors until the context ends, or until the repository has failed.
+// Run mirrors until the context ends, or until the repository has failed. What
+// a forge that answers lacks then, it is handed in a last push.
 func (m *Mirror) Run(ctx context.Context) error {
 	if err := m.begin(ctx); err != nil {
 		return ending(ctx, err)
@@ -172,11 +176,30 @@ func (m *Mirror) Run(ctx context.Context) error {
 	defer stop()
 	for {
 		wake, err := m.round(ctx)
-		if err != nil || ctx.Err() != nil {
-			return ending(ctx, err)
+		if ctx.Err() != nil {
+			return m.leave(ctx)
+		}
+		if err != nil {
+			return err
 		}
 		m.wait(ctx, wake)
 	}
+}
+
+// leave hands in what is left. What it cannot hand in goes out after the next start.
+func (m *Mirror) leave(ctx context.Context) error {
+	ctx, cancel := within(context.WithoutCancel(ctx), m.o.Clock, m.o.Leave)
+	defer cancel()
+	if !m.known || m.o.Clock.Now().Before(m.pausedTo) {
+		return nil
+	}
+	m.pushAt = time.Time{}
+	if err := m.push(ctx); dead(err) {
+		return err
+	} else if err != nil {
+		m.o.Log.Warn("left with something that the forge lacks; it goes out after the next start", "url", m.o.URL, "err", err)
+	}
+	return nil
 }
 
 // ending is nil if the context has ended, whatever that led to.
