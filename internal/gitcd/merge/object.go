@@ -70,6 +70,7 @@ type merger struct {
 	second party
 
 	conflicts []conflict
+	settled   []path // what statements have given to a side
 }
 
 // conflict is a Conflict between the first and the second party.

@@ -74,17 +74,21 @@ func (m *merger) state(merged *object, s Statement, top path) *object {
 		return merged
 	}
 	winner, why := &m.first, s.Rule
-	paths := slices.Concat(fields, s.paths(s.With, top))
+	paths := s.paths(s.With, top)
 	switch first, second := differ(m.first.root, m.base.root), differ(m.second.root, m.base.root); {
 	case first && second:
 		winner, why = m.stated(s, fields[0])
-		paths = append(paths, s.paths(s.Rest, top)...)
+		paths = slices.Concat(fields, paths, s.paths(s.Rest, top))
 	case second:
 		winner = &m.second
 	}
 	for _, p := range paths {
-		merged = m.impose(merged, p, s.Except, winner, why)
+		settled := func(done path) bool { return below(p.String(), done.String()) }
+		if !slices.ContainsFunc(m.settled, settled) {
+			merged = m.impose(merged, p, s.Except, winner, why)
+		}
 	}
+	m.settled = append(m.settled, paths...)
 	return merged
 }
 

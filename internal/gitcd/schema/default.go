@@ -32,6 +32,10 @@ var rules = []rule{
 	{name: "conditions", field: Field{
 		Shape: KeyedList, Keys: []string{"type"}, Required: []string{"type", "status"}, Unit: true,
 	}},
+	// Published as one value; yet people, kube-controller-manager and machine controllers each keep taints of their own there.
+	{kind: "Node", path: Path{"spec", "taints"}, field: Field{
+		Shape: KeyedList, Keys: []string{"key", "effect"}, Required: []string{"key", "effect"}, Unit: true,
+	}},
 	// Who holds a lease, since when and for how long is one statement.
 	{group: "coordination.k8s.io", kind: "Lease", path: Path{"spec"}, field: Field{Shape: Atomic}},
 	// References and selectors: half of one and half of another would name a third.

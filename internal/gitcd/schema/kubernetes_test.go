@@ -70,7 +70,9 @@ func TestKubernetes(t *testing.T) {
 		{"v1 ServiceAccount", "secrets", units("name")},
 		{"v1 Node", "status/addresses", list("type")},
 		{"v1 Node", "spec/podCIDRs", set},
-		{"v1 Node", "spec/taints", schema.Field{}},
+		{"v1 Node", "spec/taints", schema.Field{
+			Shape: schema.KeyedList, Keys: []string{"key", "effect"}, Required: []string{"key", "effect"}, Unit: true,
+		}},
 		{"storage.k8s.io/v1 CSINode", "spec/drivers", list("name")},
 		{"resource.k8s.io/v1 ResourceClaim", "status/devices", list("driver", "device", "pool", "shareID")},
 		{"admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration", "webhooks", list("name")},
@@ -137,7 +139,8 @@ func (w *walker) walk(ref smd.TypeRef, p schema.Path) {
 	name := p[len(p)-1]
 	lease := w.typ.Kind == "Lease" && len(p) == 1
 	namespace := w.typ.Kind == "Namespace" && name == "finalizers"
-	if !ok || lease || namespace || slices.Contains(ruled, name) {
+	taints := w.typ.Kind == "Node" && name == "taints"
+	if !ok || lease || namespace || taints || slices.Contains(ruled, name) {
 		return
 	}
 	w.fields++
