@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ type server struct {
 	command []string
 	client  string
 	process *exec.Cmd
+	ended   chan struct{} // closed when the process has ended
 }
 
 // start starts a server of the test's own.
@@ -60,12 +62,23 @@ func binary(t *testing.T) []string {
 	return []string{file, "etcd"}
 }
 
-// freeAddress finds a port that nobody listens on. It is none of those that the
-// system gives to connections, which would take it while a server is dead.
+// ports are given out in their order, from a random one on: each once, since a port of a
+// test that is about to start its server looks as free as any other.
+var ports = func() *atomic.Int32 {
+	var next atomic.Int32
+	next.Store(rand.Int32N(portCount))
+	return &next
+}()
+
+// The ports that are given out are none of those that the system gives to
+// connections, which would take one while its server is dead.
+const firstPort, portCount = 25000, 7000
+
+// freeAddress finds a port that nobody listens on.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(25000+rand.IntN(7000)))
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+int(ports.Add(1)%portCount)))
 		if l, err := net.Listen("tcp", address); err == nil {
 			must(t, l.Close())
 			return address
@@ -82,7 +95,17 @@ func (s *server) run(t *testing.T) {
 	if err := s.process.Start(); err != nil {
 		t.Fatal(err)
 	}
+	s.ended = make(chan struct{})
+	go func() {
+		_ = s.process.Wait() // it says that it was killed
+		close(s.ended)
+	}()
 	eventually(t, "server", func() bool {
+		select {
+		case <-s.ended: // whoever answers is another's
+			t.Fatalf("the server has ended: %s", out.String())
+		default:
+		}
 		conn, err := net.Dial("tcp", s.client)
 		if err != nil {
 			return false
@@ -97,7 +120,7 @@ func (s *server) kill(t *testing.T) {
 	if err := s.process.Process.Kill(); err != nil {
 		t.Error(err)
 	}
-	_ = s.process.Wait() // it says that it was killed
+	<-s.ended
 }
 
 // connect returns a client of its own connection.
