@@ -4,7 +4,7 @@
 // Package automatedmerge keeps the hub of each AutomatedMerge: its Service, certificates, configuration, volume and
 // Deployment in the host cluster; and it asks the hub what it has merged.
 //
-//	AutomatedMerge, authority, GitRepository --gather--> what there is
+//	AutomatedMerge, authority, GitRepository, heavens --gather--> what there is
 //	  what there is --Service--> addresses --certificates--> Secret --workload--> ConfigMap, claim, Deployment
 //	  Deployment, Pods --observe--> how far it is --ask the hub--> main, branches --judge--> conditions, status
 //
@@ -16,6 +16,7 @@
 //  3. Without a forge the hub's volume is the history: it goes with the AutomatedMerge only if the GitRepository's
 //     deletion policy says so.
 //  4. A hub goes when its pod is gone.
+//  5. Each conflict, and each change in quarantine, is told of in one Event at most, and many of them in one together.
 package automatedmerge
 
 import (
@@ -45,7 +46,7 @@ import (
 // +kubebuilder:rbac:groups=heaven.trishanku.org,resources=automatedmerges,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=heaven.trishanku.org,resources=automatedmerges/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=heaven.trishanku.org,resources=automatedmerges/finalizers,verbs=update
-// +kubebuilder:rbac:groups=heaven.trishanku.org,resources=gitrepositories,verbs=get;list;watch
+// +kubebuilder:rbac:groups=heaven.trishanku.org,resources=gitrepositories;trishankuheavens,verbs=get;list;watch
 // +kubebuilder:rbac:groups=cluster.x-k8s.io,resources=clusters,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=configmaps;services;persistentvolumeclaims;secrets,verbs=get;list;watch;create;patch
@@ -77,6 +78,8 @@ type Reconciler struct {
 
 	// live reads past the cache; set by SetupWithManager.
 	live client.Reader
+	// gauges show what hubs said; set by SetupWithManager.
+	gauges *gauges
 }
 
 // phase does one thing to a scope. It neither sleeps nor writes conditions.
@@ -86,6 +89,9 @@ type phase func(context.Context, *scope) error
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, reterr error) {
 	merge := &heavenv1.AutomatedMerge{}
 	if err := r.Client.Get(ctx, req.NamespacedName, merge); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.gauges.forget(req.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	cluster, err := util.GetClusterByName(ctx, r.Client, merge.Namespace, merge.Spec.ClusterName)
@@ -103,15 +109,23 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("prepare patch: %w", err)
 	}
-	s := &scope{merge: merge, before: conditions.Get(merge, heavenv1.MergeAvailable).DeepCopy()}
+	s := &scope{
+		merge: merge, now: r.Clock.Now(),
+		before: conditions.Get(merge, heavenv1.MergeAvailable).DeepCopy(), told: *merge.Status.MergeFindings.DeepCopy(),
+	}
 	defer func() {
 		judge(s)
+		r.gauges.see(req.NamespacedName, &merge.Status.MergeFindings)
 		r.tell(s)
 		patchErr := helper.Patch(ctx, merge,
 			patch.WithOwnedConditions{Conditions: ownedConditions}, patch.WithStatusObservedGeneration{})
 		if !merge.DeletionTimestamp.IsZero() {
 			// Without its finalizer it may be gone already.
 			patchErr = kerrors.FilterOut(patchErr, apierrors.IsNotFound)
+		}
+		if patchErr == nil {
+			// The status keeps what was told: what it has not kept would be told again.
+			r.tellFindings(s)
 		}
 		reterr = errors.Join(reterr, patchErr)
 	}()
@@ -156,5 +170,5 @@ func (r *Reconciler) applier() apply.Applier {
 // ownedConditions are written by judge.
 var ownedConditions = []string{
 	clusterv1.PausedCondition, heavenv1.MergeAvailable, heavenv1.MergeEndpointReady, heavenv1.MergeMainReady,
-	heavenv1.MergeConflictFree, heavenv1.MergeDeleting,
+	heavenv1.MergeConflictFree, heavenv1.MergeQuarantineEmpty, heavenv1.MergeForgeInStep, heavenv1.MergeDeleting,
 }

@@ -199,7 +199,7 @@ func TestHubFromNothingToMain(t *testing.T) {
 		HaveField("Reason", ReasonMainAbsent), HaveField("Message", ContainSubstring("heavens/apiserver"))))
 
 	pushed := time.Now()
-	h.hub.status = HubStatus{Main: "2a1c", Branches: []HubBranch{
+	h.hub.status = HubStatus{Main: "2a1c", Records: &HubRecords{}, Branches: []HubBranch{
 		{Name: "heavens/b", Head: "1", Epoch: 2, Holder: "p", LastPush: &pushed, Merged: new(true)}, {Name: "heavens/a", LastError: "gate: it may not change nodes"},
 	}}
 	h.settle()
@@ -220,7 +220,7 @@ func TestHubFromNothingToMain(t *testing.T) {
 	h.Expect(h.condition(heavenv1.MergeMainReady).Status).To(Equal(metav1.ConditionTrue))
 	h.Expect(h.condition(heavenv1.MergeAvailable).Status).To(Equal(metav1.ConditionFalse))
 
-	h.hub.err, h.hub.status.Conflicts = nil, 2
+	h.hub.err, h.hub.status.Records = nil, &HubRecords{Filed: 3, Open: 2}
 	h.settle()
 	h.Expect(h.condition(heavenv1.MergeConflictFree)).To(And(HaveField("Status", metav1.ConditionFalse), HaveField("Message", ContainSubstring("2 conflicts"))))
 }
@@ -231,7 +231,12 @@ func TestReconcile100TimesWritesNothing(t *testing.T) {
 	h.makeKeys()
 	h.settle()
 	h.run()
-	h.hub.status = HubStatus{Main: "2a1c", Branches: []HubBranch{{Name: "heavens/b", LastPush: new(time.Now())}}}
+	h.hub.status = HubStatus{
+		Main: "2a1c", Branches: []HubBranch{{Name: "heavens/b", LastPush: new(time.Now())}},
+		Records:    &HubRecords{Filed: 1, Open: 1, Recent: []HubConflict{{Number: 1, Key: "/a"}}},
+		Quarantine: &HubQuarantine{Waiting: 1, Total: 1, Since: new(time.Now()), Entries: []HubHeld{{Branch: "nodes/a", State: "Waiting", Since: time.Now()}}},
+		Forge:      &HubForge{URL: "https://forge", OldestUnpushed: new(time.Now()), Branches: []HubForgeBranch{{Name: "heavens/b", Oldest: new(time.Now())}}},
+	}
 	h.settle()
 	before := h.writes
 	for range 100 {

@@ -26,8 +26,12 @@ type HubStatus struct {
 	Main string `json:"main"`
 	// Branches are all that were received.
 	Branches []HubBranch `json:"branches"`
-	// Conflicts counts those that were recorded since the hub started.
-	Conflicts int64 `json:"conflicts"`
+	// Records are the conflicts on record; nil from a hub that does not count them.
+	Records *HubRecords `json:"records"`
+	// Quarantine holds what gates kept out of main; nil from a hub that has no gates.
+	Quarantine *HubQuarantine `json:"quarantine"`
+	// Forge is nil if there is none.
+	Forge *HubForge `json:"forge"`
 	// LastError is why the last pass of merges came to nothing; empty if it did not.
 	LastError string `json:"lastError"`
 }
@@ -44,6 +48,76 @@ type HubBranch struct {
 	Merged *bool `json:"merged"`
 	// LastError is why the last push or merge of the branch was refused; empty if it was not.
 	LastError string `json:"lastError"`
+	// Quarantined is how many of its changes wait in quarantine.
+	Quarantined int64 `json:"quarantined"`
+}
+
+// HubRecords are the conflicts on record.
+type HubRecords struct {
+	// Filed counts all, ever, Open those that nobody has resolved.
+	Filed int64 `json:"filed"`
+	Open  int64 `json:"open"`
+	// Recent are the last since the hub started, the oldest first.
+	Recent []HubConflict `json:"recent"`
+}
+
+// HubConflict names a conflict.
+type HubConflict struct {
+	// Number is Filed as it was when this one was filed.
+	Number int64  `json:"number"`
+	ID     string `json:"id"`
+	Key    string `json:"key"`
+	Path   string `json:"path"`
+	Rule   string `json:"rule"`
+	// Took is the branch whose word stands, Other the one whose word does not.
+	Took  string `json:"took"`
+	Other string `json:"other"`
+}
+
+// HubQuarantine holds what gates kept out of main.
+type HubQuarantine struct {
+	Waiting  int64 `json:"waiting"`
+	Rejected int64 `json:"rejected"`
+	// Total counts all, ever.
+	Total int64 `json:"total"`
+	// Since is when the oldest that waits came in.
+	Since *time.Time `json:"since"`
+	// Entries are the oldest ones, a hundred at most.
+	Entries []HubHeld `json:"entries"`
+}
+
+// HubHeld is a change that a gate kept out of main.
+type HubHeld struct {
+	Branch string `json:"branch"`
+	Key    string `json:"key"`
+	Verb   string `json:"verb"`
+	Gate   string `json:"gate"`
+	// Kind is Outside for what no rule allows, Held for what is beyond a rate.
+	Kind   string    `json:"kind"`
+	Reason string    `json:"reason"`
+	State  string    `json:"state"`
+	Since  time.Time `json:"since"`
+}
+
+// HubForge says what the forge has.
+type HubForge struct {
+	URL       string `json:"url"`
+	Connected bool   `json:"connected"`
+	// OldestUnpushed is nil if the forge lacks nothing.
+	OldestUnpushed *time.Time `json:"oldestUnpushed"`
+	LastPush       *time.Time `json:"lastPush"`
+	// LastError is what is wrong; empty if nothing is.
+	LastError string `json:"lastError"`
+	// Kept are refs with histories of the forge's that are not merged: a person must look.
+	Kept []string `json:"kept"`
+	// Branches are those that the forge lacks something of.
+	Branches []HubForgeBranch `json:"branches"`
+}
+
+// HubForgeBranch is a branch that the forge lacks something of.
+type HubForgeBranch struct {
+	Name   string     `json:"name"`
+	Oldest *time.Time `json:"oldest"`
 }
 
 // HubAddress is how a hub is reached, and by what it and we know each other.

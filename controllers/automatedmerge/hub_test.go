@@ -59,7 +59,7 @@ func TestHTTPHubs(t *testing.T) {
 			http.Error(w, "only hub-admin may ask", http.StatusForbidden)
 			return
 		}
-		_, _ = w.Write([]byte(`{"main":"2a1c","branches":[{"name":"heavens/a","head":"1","epoch":3,"holder":"p","lastPush":"2026-01-02T03:04:05Z","merged":true}],"conflicts":4}`))
+		_, _ = w.Write([]byte(`{"main":"2a1c","branches":[{"name":"heavens/a","head":"1","epoch":3,"holder":"p","lastPush":"2026-01-02T03:04:05Z","merged":true}],"conflicts":4,"records":{"filed":9,"open":4,"recent":[{"number":9,"id":"1f","key":"/a","rule":"owner","took":"main","other":"heavens/a"}]}}`))
 	}))
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients, MinVersion: tls.VersionTLS13}
 	server.StartTLS()
@@ -83,7 +83,9 @@ func TestHTTPHubs(t *testing.T) {
 	status, err := ask(ca, ca, "hub-admin")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(status.Main).To(Equal("2a1c"))
-	g.Expect(status.Conflicts).To(BeEquivalentTo(4))
+	g.Expect(status.Records).To(Equal(&HubRecords{Filed: 9, Open: 4, Recent: []HubConflict{
+		{Number: 9, ID: "1f", Key: "/a", Rule: "owner", Took: "main", Other: "heavens/a"},
+	}}))
 	g.Expect(status.Branches).To(Equal([]HubBranch{{
 		Name: "heavens/a", Head: "1", Epoch: 3, Holder: "p", LastPush: new(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), Merged: new(true),
 	}}))

@@ -35,6 +35,14 @@ const (
 	ReasonMainExists          = "MainExists"
 	ReasonConflicts           = "ConflictsRecorded"
 	ReasonConflictFree        = "ConflictFree"
+	ReasonResolved            = "ConflictsResolved"
+	ReasonQuarantined         = "ChangesWait"
+	ReasonQuarantineEmpty     = "NothingWaits"
+	ReasonNoForge             = "NoForge"
+	ReasonForgeInStep         = "InStep"
+	ReasonForgeBehind         = "Behind"
+	ReasonForgeFailing        = "PushesFailing"
+	ReasonForgeRewritten      = "HistoryRewritten"
 )
 
 // verdict is a row of a table of states: the first whose when holds decides.
@@ -60,6 +68,8 @@ func judge(s *scope) {
 		{heavenv1.MergeEndpointReady, endpointTable},
 		{heavenv1.MergeMainReady, mainTable},
 		{heavenv1.MergeConflictFree, conflictTable},
+		{heavenv1.MergeQuarantineEmpty, quarantineTable},
+		{heavenv1.MergeForgeInStep, forgeTable},
 		{heavenv1.MergeDeleting, deletingTable},
 	} {
 		conditions.Set(s.merge, decide(t.condition, t.table, s))
@@ -75,14 +85,15 @@ func report(s *scope) {
 	if s.hub == nil {
 		return
 	}
-	status.MainHead, status.Conflicts = s.hub.Main, new(s.hub.Conflicts)
+	status.MainHead = s.hub.Main
+	reportFindings(s)
 	status.Branches = make([]heavenv1.BranchStatus, 0, len(s.hub.Branches))
 	for _, b := range s.hub.Branches {
-		known := heavenv1.BranchStatus{Name: b.Name, Head: b.Head, Epoch: new(b.Epoch), Holder: b.Holder, Merged: b.Merged}
-		if b.LastPush != nil {
-			// The API keeps whole seconds; a finer time would differ from it for ever.
-			known.LastPush = metav1.NewTime(*b.LastPush).Rfc3339Copy()
+		known := heavenv1.BranchStatus{Name: b.Name, Head: b.Head, Epoch: new(b.Epoch), Holder: b.Holder, Merged: b.Merged, LastPush: wholeSeconds(b.LastPush)}
+		if s.hub.Quarantine != nil {
+			known.Quarantined = new(b.Quarantined)
 		}
+		known.OldestUnmirrored = unmirrored(s.hub.Forge, b.Name)
 		status.Branches = append(status.Branches, known)
 	}
 	slices.SortFunc(status.Branches, func(a, b heavenv1.BranchStatus) int { return cmp.Compare(a.Name, b.Name) })
@@ -159,20 +170,6 @@ var mainTable = []verdict{
 		return fmt.Sprintf("Waiting for the first push of branch %s, which main is made from", genesis)
 	}},
 	{always, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")},
-}
-
-// ConflictFree:
-//
-//	conflicts, as said last  -> ConflictFree  Reason
-//	not known                   Unknown       NotObserved
-//	none                        True          ConflictFree
-//	some                        False         ConflictsRecorded
-var conflictTable = []verdict{
-	{func(s *scope) bool { return s.merge.Status.Conflicts == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")},
-	{func(s *scope) bool { return *s.merge.Status.Conflicts == 0 }, metav1.ConditionTrue, ReasonConflictFree, say("")},
-	{always, metav1.ConditionFalse, ReasonConflicts, func(s *scope) string {
-		return fmt.Sprintf("%d conflicts were recorded since the hub started; both sides of each are on branch conflicts", *s.merge.Status.Conflicts)
-	}},
 }
 
 // Deleting:

@@ -6,6 +6,7 @@ package automatedmerge
 import (
 	"errors"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -33,12 +34,18 @@ func TestVerdicts(t *testing.T) {
 	}
 	secret := func(s *scope) { s.authority = &corev1.Secret{} }
 	hub := func(status HubStatus) func(*scope) { return func(s *scope) { s.hub = &status } }
+	now := time.Now()
+	lately, late := now.Add(-time.Minute), now.Add(-time.Hour)
+	forge := func(f HubForge) func(*scope) { return hub(HubStatus{Forge: &f}) }
 	silent := func(s *scope) { s.hubFailure = broken }
 	bad := func(s *scope) { s.certificatesFailure = broken }
 	spec := func(s *scope) { s.specFailure = broken }
 	failure := func(s *scope) { s.failure = broken }
 	before := func(main string, conflicts int64) func(*scope) {
-		return func(s *scope) { s.merge.Status.MainHead, s.merge.Status.Conflicts = main, &conflicts }
+		return func(s *scope) {
+			s.merge.Status.MainHead = main
+			s.merge.Status.Conflicts = heavenv1.ConflictCount{Open: &conflicts, Recorded: &conflicts}
+		}
 	}
 
 	for condition, rows := range map[string][]struct {
@@ -74,9 +81,24 @@ func TestVerdicts(t *testing.T) {
 		},
 		heavenv1.MergeConflictFree: {
 			{[]func(*scope){silent}, unknown, "NotObserved"},
-			{[]func(*scope){hub(HubStatus{})}, yes, "ConflictFree"},
+			{[]func(*scope){hub(HubStatus{Records: &HubRecords{}})}, yes, "ConflictFree"},
+			{[]func(*scope){hub(HubStatus{Records: &HubRecords{Filed: 2}})}, yes, "ConflictsResolved"},
 			{[]func(*scope){before("2a", 3), silent}, no, "ConflictsRecorded"},
-			{[]func(*scope){hub(HubStatus{Conflicts: 1})}, no, "ConflictsRecorded"},
+			{[]func(*scope){hub(HubStatus{Records: &HubRecords{Filed: 2, Open: 1}})}, no, "ConflictsRecorded"},
+		},
+		heavenv1.MergeQuarantineEmpty: {
+			{[]func(*scope){silent}, unknown, "NotObserved"},
+			{[]func(*scope){hub(HubStatus{Quarantine: &HubQuarantine{Rejected: 1}})}, yes, "NothingWaits"},
+			{[]func(*scope){hub(HubStatus{Quarantine: &HubQuarantine{Waiting: 1}})}, no, "ChangesWait"},
+		},
+		heavenv1.MergeForgeInStep: {
+			{[]func(*scope){silent}, unknown, "NotObserved"},
+			{[]func(*scope){hub(HubStatus{})}, yes, "NoForge"},
+			{[]func(*scope){forge(HubForge{Kept: []string{"refs/heads/x"}, LastError: "e", OldestUnpushed: &late})}, no, "HistoryRewritten"},
+			{[]func(*scope){forge(HubForge{LastError: "e", OldestUnpushed: &lately})}, no, "PushesFailing"},
+			{[]func(*scope){forge(HubForge{OldestUnpushed: &late})}, no, "Behind"},
+			{[]func(*scope){forge(HubForge{OldestUnpushed: &lately})}, yes, "InStep"},
+			{[]func(*scope){forge(HubForge{LastError: "e"})}, yes, "InStep"},
 		},
 		heavenv1.MergeDeleting: {
 			{nil, no, "NotDeleting"},
@@ -85,7 +107,7 @@ func TestVerdicts(t *testing.T) {
 		},
 	} {
 		for _, row := range rows {
-			s := &scope{merge: &heavenv1.AutomatedMerge{}}
+			s := &scope{merge: &heavenv1.AutomatedMerge{}, now: now}
 			for _, fact := range row.facts {
 				fact(s)
 			}

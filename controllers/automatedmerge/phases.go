@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -34,8 +35,20 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 	if s.deployment, err = read(ctx, r, s, name, &appsv1.Deployment{}); err != nil {
 		return err
 	}
+	if s.heavens, err = r.heavensOf(ctx, s.merge); err != nil {
+		return err
+	}
 	s.claim, err = read(ctx, r, s, name, &corev1.PersistentVolumeClaim{})
 	return err
+}
+
+// heavensOf are the heavens of a merge's cluster.
+func (r *Reconciler) heavensOf(ctx context.Context, m *heavenv1.AutomatedMerge) ([]heavenv1.TrishankuHeaven, error) {
+	list := &heavenv1.TrishankuHeavenList{}
+	if err := r.Client.List(ctx, list, client.InNamespace(m.Namespace)); err != nil {
+		return nil, fmt.Errorf("list TrishankuHeavens: %w", err)
+	}
+	return slices.DeleteFunc(list.Items, func(h heavenv1.TrishankuHeaven) bool { return h.Spec.ClusterName != m.Spec.ClusterName }), nil
 }
 
 // read is nil when there is none.
@@ -113,7 +126,7 @@ func (r *Reconciler) ensureWorkload(ctx context.Context, s *scope) error {
 	if s.certificates == nil {
 		return nil
 	}
-	objects, err := heaven.HubObjects(heaven.HubInput{Merge: s.merge, Claim: s.claim})
+	objects, err := heaven.HubObjects(heaven.HubInput{Merge: s.merge, Heavens: s.heavens, Claim: s.claim})
 	if err != nil {
 		note(&s.specFailure, err)
 		return nil

@@ -4,6 +4,8 @@
 package automatedmerge
 
 import (
+	"time"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,8 +18,11 @@ import (
 // scope is what one reconcile has seen.
 type scope struct {
 	merge *heavenv1.AutomatedMerge
-	// before is the condition Available before this reconcile.
+	// before is the condition Available before this reconcile, told what events have told of by then.
 	before *metav1.Condition
+	told   heavenv1.MergeFindings
+	// now is when this reconcile began.
+	now time.Time
 	// failure is the error that ended the phases early; set by Reconcile.
 	failure error
 
@@ -27,6 +32,8 @@ type scope struct {
 	repository *heavenv1.GitRepository
 	// deployment is nil if there is none. Set by gather, again by ensureWorkload.
 	deployment *appsv1.Deployment
+	// heavens are those of the merge's cluster. Set by gather.
+	heavens []heavenv1.TrishankuHeaven
 	// claim is nil if there is none. Set by gather.
 	claim *corev1.PersistentVolumeClaim
 

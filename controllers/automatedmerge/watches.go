@@ -5,8 +5,10 @@ package automatedmerge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -21,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
@@ -28,7 +31,10 @@ import (
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o controller.Options) error {
-	r.live = mgr.GetAPIReader()
+	r.live, r.gauges = mgr.GetAPIReader(), newGauges(r.Clock)
+	if err := metrics.Registry.Register(r.gauges); err != nil && !errors.As(err, &prometheus.AlreadyRegisteredError{}) {
+		return fmt.Errorf("register metrics of AutomatedMerges: %w", err)
+	}
 	log := ctrl.LoggerFrom(ctx).WithValues("controller", "automatedmerge")
 	byCluster := handler.EnqueueRequestsFromMapFunc(r.mergesOfCluster)
 	err := ctrl.NewControllerManagedBy(mgr).
@@ -43,6 +49,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o c
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.mergeOfPod), builder.WithPredicates(hasLabel(heavenv1.MergeLabel))).
 		Watches(&corev1.Secret{}, byCluster, builder.WithPredicates(hasLabel(clusterv1.ClusterNameLabel), withoutLabel(heavenv1.ComponentLabel))).
 		Watches(&heavenv1.GitRepository{}, byCluster, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&heavenv1.TrishankuHeaven{}, byCluster, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&clusterv1.Cluster{}, byCluster, builder.WithPredicates(predicates.ClusterPausedTransitions(mgr.GetScheme(), log))).
 		Complete(r)
 	if err != nil {
@@ -90,6 +97,8 @@ func (r *Reconciler) mergesOfCluster(ctx context.Context, o client.Object) []ctr
 	case *clusterv1.Cluster:
 		cluster = o.Name
 	case *heavenv1.GitRepository:
+		cluster = o.Spec.ClusterName
+	case *heavenv1.TrishankuHeaven:
 		cluster = o.Spec.ClusterName
 	}
 	return r.merges(ctx, o.GetNamespace(), func(m *heavenv1.AutomatedMerge) bool { return m.Spec.ClusterName == cluster })

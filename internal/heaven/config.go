@@ -49,12 +49,14 @@ func gitcdConfig(h *heavenv1.TrishankuHeaven) (string, error) {
 }
 
 // hubConfig is the configuration file of a hub.
-func hubConfig(m *heavenv1.AutomatedMerge) (string, error) {
+func hubConfig(in HubInput) (string, error) {
+	m := in.Merge
 	return render(&gitcdv1.Config{
 		APIVersion:   gitcdv1.APIVersion,
 		Kind:         gitcdv1.Kind,
 		Repository:   repositoryPath,
 		StatusListen: statusListen,
+		Merge:        mergeConfig(m.Spec.Policy, in.Heavens),
 		Hub: &gitcdv1.Hub{
 			Listen: fmt.Sprintf("0.0.0.0:%d", heavenv1.HubPort),
 			TLS: gitcdv1.ServerTLS{
@@ -65,6 +67,9 @@ func hubConfig(m *heavenv1.AutomatedMerge) (string, error) {
 			MainBranch:    cmp.Or(m.Spec.Branches.Main, heavenv1.MainBranch),
 			GenesisBranch: cmp.Or(m.Spec.Branches.Genesis, heavenv1.HeavenBranchPrefix+heavenv1.FrontDoor),
 			Prefixes:      m.Spec.Branches.Prefixes,
+			Gates:         gates(m.Spec.Gates),
+			DefaultGates:  gitcdv1.DefaultGates(m.Spec.DefaultGates),
+			Approvers:     sortedStrings(m.Spec.Approvers),
 		},
 	})
 }

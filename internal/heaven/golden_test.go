@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -91,6 +92,26 @@ func rich() (*clusterv1.Cluster, *controlplanev1.HeadlessControlPlane) {
 				Kubeconfig: controlplanev1.AdditionalKubeconfig{Path: "/etc/operator/admin.conf", Groups: []string{"operators"}},
 			}},
 		},
+		Merge: controlplanev1.MergeConfiguration{MergeRules: heavenv1.MergeRules{
+			Policy: heavenv1.MergePolicy{
+				Owners: []heavenv1.FieldOwner{
+					{Key: "/registry/minions/*", Path: ".spec.taints", Branch: new("nodes/*")},
+					{Key: "/registry/ranges/", Branch: new("")},
+				},
+				Branches: []heavenv1.NamedBranchPolicy{{Branch: "nodes/*", BranchPolicy: heavenv1.BranchPolicy{
+					FromMain: heavenv1.KeyFilter{Exclude: []string{"/registry/secrets/other/", "/registry/events/"}},
+				}}},
+			},
+			Gates: []heavenv1.Gate{{
+				Name: "operator", Branches: []string{"heavens/operator"},
+				Rules: []heavenv1.GateRule{
+					{Name: "own", Keys: []string{"/registry/example.org/**"}, Verbs: []heavenv1.GateVerb{"update", "create"}, Fields: []string{".status", "!.status.x"}},
+					{Name: "roles", RBAC: heavenv1.GateRBAC{Users: []string{"headless:operator"}}},
+				},
+				Rates: []heavenv1.GateRate{{Name: "deletes", Verbs: []heavenv1.GateVerb{"delete"}, Limit: new(int32(50)), Per: metav1.Duration{Duration: time.Minute}}},
+			}},
+			Approvers: []string{"heavens/operator"},
+		}},
 		Storage: &heavenv1.Storage{EmptyDir: &heavenv1.EmptyDirStorage{}},
 		Images: heavenv1.Images{
 			Registry:    "registry.example.org/mirror",
@@ -151,6 +172,33 @@ func TestHubObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "objects/blue/hub", present(o)...)
+}
+
+// TestHubRules renders what people say of merges, theirs of one heaven among it. What is a set has no order in the file.
+func TestHubRules(t *testing.T) {
+	want := set(t, rich)
+	own := func(name string, exclude ...string) heavenv1.TrishankuHeaven {
+		h := heavenv1.TrishankuHeaven{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		h.Spec.Branch = "heavens/" + name
+		h.Spec.Policy.ToMain.Exclude = exclude
+		return h
+	}
+	picky := own("operator", "/registry/b/", "/registry/a/")
+	picky.Spec.Policy.Prefer = []heavenv1.Preference{{Path: ".spec.replicas", Take: heavenv1.SideTheirs}}
+	o, err := HubObjects(HubInput{Merge: want.Merge, Heavens: []heavenv1.TrishankuHeaven{own("z", "/z/"), own("plain"), picky}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "objects/rich/hub-rules", o.ConfigMap)
+
+	picky.Spec.Policy.ToMain.Exclude = []string{"/registry/a/", "/registry/b/"}
+	again, err := HubObjects(HubInput{Merge: want.Merge, Heavens: []heavenv1.TrishankuHeaven{picky, own("plain"), own("z", "/z/")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(o, again); diff != "" {
+		t.Errorf("equal rules in another order give other bytes:\n%s", diff)
+	}
 }
 
 func present(o Objects) []any {

@@ -17,6 +17,8 @@ import (
 // HubInput is what the objects of a hub are computed from.
 type HubInput struct {
 	Merge *heavenv1.AutomatedMerge
+	// Heavens are those of the merge's cluster: what one says of its branch is the hub's to keep.
+	Heavens []heavenv1.TrishankuHeaven
 	// Claim is the claim that exists already, nil if none.
 	Claim *corev1.PersistentVolumeClaim
 }
@@ -33,7 +35,7 @@ func HubService(m *heavenv1.AutomatedMerge) *corev1.Service {
 // HubObjects computes everything that a hub is made of in the host cluster.
 func HubObjects(in HubInput) (Objects, error) {
 	m, labels, name := in.Merge, MergeLabels(in.Merge), HubName(in.Merge.Name)
-	config, err := hubConfig(m)
+	config, err := hubConfig(in)
 	if err != nil {
 		return Objects{}, fmt.Errorf("compute hub of merge %s: %w", m.Name, err)
 	}

@@ -113,6 +113,7 @@ func (s setter) merge() *heavenv1.AutomatedMerge {
 			ClusterName:   s.cluster.Name,
 			RepositoryRef: heavenv1.LocalReference{Name: cmp.Or(s.hcp.Spec.RepositoryRef.Name, s.cluster.Name)},
 			Branches:      heavenv1.MergeBranches{Main: heavenv1.MainBranch, Genesis: heavenv1.HeavenBranchPrefix + heavenv1.FrontDoor},
+			MergeRules:    *configuration.MergeRules.DeepCopy(),
 			Service:       service,
 			Storage:       configuration.Storage.DeepCopy(),
 			Resources:     *configuration.Resources.DeepCopy(),

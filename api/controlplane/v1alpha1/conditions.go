@@ -32,6 +32,15 @@ const (
 	// ConditionSynced says whether everything acknowledged anywhere in the control plane has reached the hub.
 	ConditionSynced = "Synced"
 
+	// ConditionConflictFree says whether every conflict on record has been resolved by a person.
+	ConditionConflictFree = "ConflictFree"
+
+	// ConditionQuarantineEmpty says whether no change waits for a person because a gate did not let it into main.
+	ConditionQuarantineEmpty = "QuarantineEmpty"
+
+	// ConditionForgeInStep says whether the forge has what main and the branches have. Without a forge it is True.
+	ConditionForgeInStep = "ForgeInStep"
+
 	// ConditionRollingOut says whether heavens are being changed to a new version or configuration.
 	ConditionRollingOut = "RollingOut"
 

@@ -180,6 +180,9 @@ type AdditionalKubeconfig struct {
 // MergeConfiguration configures the hub of a control plane.
 // +kubebuilder:validation:MinProperties=1
 type MergeConfiguration struct {
+	// MergeRules say what the hub makes of the branches' changes.
+	heavenv1.MergeRules `json:",inline"`
+
 	// service exposes the hub to heavens and nodes. Default: a NodePort with port 8443.
 	// +optional
 	Service heavenv1.ServiceTemplate `json:"service,omitempty,omitzero"`
@@ -217,7 +220,8 @@ type Encryption struct {
 // HeadlessControlPlaneStatus is what was last seen of a control plane.
 type HeadlessControlPlaneStatus struct {
 	// conditions of the control plane: Available, CertificatesAvailable, HubAvailable, APIServerHealthy,
-	// ControllerManagerHealthy, SchedulerHealthy, ComponentsHealthy, Synced, RollingOut, Deleting, Paused.
+	// ControllerManagerHealthy, SchedulerHealthy, ComponentsHealthy, Synced, ConflictFree, QuarantineEmpty,
+	// ForgeInStep, RollingOut, Deleting, Paused.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -239,6 +243,9 @@ type HeadlessControlPlaneStatus struct {
 	// externalManagedControlPlane is always true: there are no control plane Machines.
 	// +optional
 	ExternalManagedControlPlane *bool `json:"externalManagedControlPlane,omitempty"`
+
+	// MergeFindings are what merges have found that a person may want to see.
+	heavenv1.MergeFindings `json:",inline"`
 
 	// components sums up the heavens.
 	// +optional
@@ -308,6 +315,9 @@ type ComponentStatus struct {
 // +kubebuilder:printcolumn:name="Cluster",type="string",JSONPath=`.metadata.labels['cluster\.x-k8s\.io/cluster-name']`,description="Cluster that the control plane belongs to"
 // +kubebuilder:printcolumn:name="Available",type="string",JSONPath=`.status.conditions[?(@.type=="Available")].status`,description="API server answers and components work"
 // +kubebuilder:printcolumn:name="Synced",type="string",JSONPath=`.status.conditions[?(@.type=="Synced")].status`,description="Everything acknowledged has reached the hub"
+// +kubebuilder:printcolumn:name="Conflicts",type="integer",JSONPath=".status.conflicts.open",description="Conflicts that nobody has looked at"
+// +kubebuilder:printcolumn:name="Quarantine",type="integer",JSONPath=".status.quarantine.waiting",description="Changes that wait for a person"
+// +kubebuilder:printcolumn:name="RPO",type="date",JSONPath=".status.forge.oldestUnmirrored",description="Age of the oldest change that the forge lacks; empty if it lacks nothing"
 // +kubebuilder:printcolumn:name="Endpoint",type="string",JSONPath=".spec.controlPlaneEndpoint.host",description="Host of the API server"
 // +kubebuilder:printcolumn:name="Paused",type="string",JSONPath=`.status.conditions[?(@.type=="Paused")].status`,priority=1
 // +kubebuilder:printcolumn:name="Initialized",type="boolean",JSONPath=".status.initialization.controlPlaneInitialized",priority=1

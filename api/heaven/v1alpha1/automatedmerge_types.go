@@ -25,6 +25,9 @@ type AutomatedMergeSpec struct {
 	// +optional
 	Branches MergeBranches `json:"branches,omitempty,omitzero"`
 
+	// MergeRules say what the hub makes of the branches' changes.
+	MergeRules `json:",inline"`
+
 	// service exposes the hub to heavens and nodes. Default: a NodePort with port 8443.
 	// +optional
 	Service ServiceTemplate `json:"service,omitempty,omitzero"`
@@ -76,7 +79,7 @@ type MergeBranches struct {
 
 // AutomatedMergeStatus is what was last seen of a hub.
 type AutomatedMergeStatus struct {
-	// conditions of the hub: Available, EndpointReady, MainReady, ConflictFree, Deleting.
+	// conditions of the hub: Available, EndpointReady, MainReady, ConflictFree, QuarantineEmpty, ForgeInStep, Deleting.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -99,9 +102,8 @@ type AutomatedMergeStatus struct {
 	// +kubebuilder:validation:MaxItems=5000
 	Branches []BranchStatus `json:"branches,omitempty"`
 
-	// conflicts counts the conflicts that merges into main have recorded.
-	// +optional
-	Conflicts *int64 `json:"conflicts,omitempty"`
+	// MergeFindings are what merges have found that a person may want to see.
+	MergeFindings `json:",inline"`
 
 	// observedGeneration is the generation of the spec that this status is about.
 	// +optional
@@ -150,6 +152,16 @@ type BranchStatus struct {
 	// merged says whether head is part of main. Absent: not known.
 	// +optional
 	Merged *bool `json:"merged,omitempty"`
+
+	// quarantined is how many of the branch's changes wait in quarantine.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Quarantined *int64 `json:"quarantined,omitempty"`
+
+	// oldestUnmirrored is the time of the oldest change of the branch that the forge lacks. Absent: it lacks nothing, or
+	// there is no forge.
+	// +optional
+	OldestUnmirrored metav1.Time `json:"oldestUnmirrored,omitempty,omitzero"`
 }
 
 // AutomatedMerge joins the branches of a headless cluster: a small Git server that receives the heavens' pushes, merges
@@ -162,7 +174,9 @@ type BranchStatus struct {
 // +kubebuilder:printcolumn:name="Cluster",type="string",JSONPath=".spec.clusterName",description="Cluster whose branches are merged"
 // +kubebuilder:printcolumn:name="Available",type="string",JSONPath=`.status.conditions[?(@.type=="Available")].status`,description="The hub answers"
 // +kubebuilder:printcolumn:name="Main",type="string",JSONPath=".status.mainHead",description="Last commit of main"
-// +kubebuilder:printcolumn:name="Conflicts",type="integer",JSONPath=".status.conflicts",description="Conflicts recorded so far"
+// +kubebuilder:printcolumn:name="Conflicts",type="integer",JSONPath=".status.conflicts.open",description="Conflicts that nobody has looked at"
+// +kubebuilder:printcolumn:name="Quarantine",type="integer",JSONPath=".status.quarantine.waiting",description="Changes that wait for a person"
+// +kubebuilder:printcolumn:name="RPO",type="date",JSONPath=".status.forge.oldestUnmirrored",description="Age of the oldest change that the forge lacks; empty if it lacks nothing"
 // +kubebuilder:printcolumn:name="Host",type="string",JSONPath=".status.endpoint.external.host",priority=1
 // +kubebuilder:printcolumn:name="Port",type="integer",JSONPath=".status.endpoint.external.port",priority=1
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp"

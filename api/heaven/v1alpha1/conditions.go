@@ -32,8 +32,14 @@ const (
 	// MergeMainReady says whether main exists, so that heavens and nodes can begin.
 	MergeMainReady = "MainReady"
 
-	// MergeConflictFree says whether every merge so far was free of conflicts.
+	// MergeConflictFree says whether every conflict on record has been resolved by a person.
 	MergeConflictFree = "ConflictFree"
+
+	// MergeQuarantineEmpty says whether no change waits for a person because a gate did not let it into main.
+	MergeQuarantineEmpty = "QuarantineEmpty"
+
+	// MergeForgeInStep says whether the forge has what main and the branches have. Without a forge it is True.
+	MergeForgeInStep = "ForgeInStep"
 
 	// MergeDeleting says whether the hub is going away, and what it waits for.
 	MergeDeleting = "Deleting"

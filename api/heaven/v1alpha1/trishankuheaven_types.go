@@ -45,6 +45,10 @@ type TrishankuHeavenSpec struct {
 	// +optional
 	Gitcd HeavenGitcd `json:"gitcd,omitempty,omitzero"`
 
+	// policy says how the heaven's branch meets main. It counts more than what the AutomatedMerge says of the branch.
+	// +optional
+	Policy BranchPolicy `json:"policy,omitempty,omitzero"`
+
 	// upstream is the hub that the heaven exchanges commits with.
 	// +required
 	Upstream Upstream `json:"upstream,omitempty,omitzero"`
