@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/utils/clock"
 
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/etcdapi"
@@ -26,6 +27,8 @@ type frontOptions struct {
 	size func() int64
 	// withheld says that nothing may be answered for now. Nil: never.
 	withheld func() bool
+	// held says that keys may not be written for now. Nil: never.
+	held func(key, end string) bool
 	// member is how the etcd calls itself.
 	member gitcdv1.Member
 	// repack makes the repository smaller. Nil: there is none.
@@ -54,7 +57,7 @@ func newFront(ctx context.Context, store *mvcc.Store, ls []gitcdv1.Listener, o f
 	}
 	server := etcdapi.NewServer(store, etcdapi.Options{
 		Name: o.member.Name, ClusterID: gitcdv1.ID(o.member.ClusterID), MemberID: gitcdv1.ID(o.member.MemberID),
-		ClientURLs: urls, Epoch: o.epoch, DBSize: o.size, Upkeep: etcdapi.Upkeep{Repack: o.repack, Spool: o.spool, InUse: store.HeldBytes, Quota: o.quota},
+		ClientURLs: urls, Epoch: o.epoch, DBSize: o.size, Held: o.held, Upkeep: etcdapi.Upkeep{Repack: o.repack, Spool: o.spool, InUse: store.HeldBytes, Quota: o.quota},
 	})
 	inner, err := etcdapi.NewFront(server, etcdapi.FrontOptions{Log: o.log, Refuse: o.withheld, Collectors: o.collectors, Hosts: localNames})
 	if err != nil {
@@ -93,7 +96,7 @@ func (h *heaven) startServers(ctx context.Context, group *errgroup.Group) error 
 	}
 	main, err := newFront(ctx, h.branch.Store, h.config.Listeners, frontOptions{
 		log: h.log, member: h.config.Member, epoch: h.epoch, size: h.size, withheld: h.withheld(), repack: h.branch.Repack,
-		spool: spool, quota: h.config.Limits.QuotaBytes,
+		spool: spool, quota: h.config.Limits.QuotaBytes, held: h.held(ctx, group),
 	})
 	if err != nil {
 		return err
@@ -115,6 +118,18 @@ func (h *heaven) startServers(ctx context.Context, group *errgroup.Group) error 
 		})
 	}
 	return nil
+}
+
+// held says what may not be written while the upstream is out of touch.
+func (h *heaven) held(ctx context.Context, group *errgroup.Group) func(key, end string) bool {
+	if len(h.config.Holds) == 0 || h.exchange == nil {
+		return nil
+	}
+	holds := newHolds(h.config.Holds, clock.RealClock{}, h.log)
+	group.Go(func() error {
+		return holds.watch(ctx, func() bool { return h.exchange.Status().Connected })
+	})
+	return holds.held
 }
 
 // withheld says, in mode Strict, that the upstream was out of reach for longer

@@ -37,7 +37,8 @@ func gitcdConfig(h *heavenv1.TrishankuHeaven) (string, error) {
 			CertFile:   gitcdTLSDir + "/" + certHubClient + ".crt",
 			KeyFile:    gitcdTLSDir + "/" + certHubClient + ".key",
 		},
-		Mode: gitcdv1.Mode(cmp.Or(h.Spec.Mode, heavenv1.ModeAvailable)),
+		Mode:  gitcdv1.Mode(cmp.Or(h.Spec.Mode, heavenv1.ModeAvailable)),
+		Holds: holds(h),
 	}
 	if deref(h.Spec.Genesis) {
 		config.Genesis = &gitcdv1.Genesis{ReadyURL: localAPIServer + "/readyz", CAFile: gitcdTLSDir + "/ca.crt"}

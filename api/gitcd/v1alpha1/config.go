@@ -60,6 +60,9 @@ type Config struct {
 	// LeaseDuration is how long mode Strict serves without having heard of the upstream. Default: 15s.
 	LeaseDuration Duration `json:"leaseDuration,omitzero"`
 
+	// Holds refuse writes below key prefixes while the upstream is out of touch.
+	Holds []Hold `json:"holds,omitempty"`
+
 	// Grains say, by key prefix, how finely history is kept; laid over the defaults for Kubernetes. The longest prefix counts.
 	Grains []Grain `json:"grains,omitempty"`
 

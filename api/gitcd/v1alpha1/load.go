@@ -71,6 +71,7 @@ func (c *Config) setBranchDefaults() {
 	}
 	orDefault(&c.Mode, ModeAvailable)
 	orDefault(&c.LeaseDuration.Duration, 15*time.Second)
+	setHoldDefaults(c.Holds)
 }
 
 func (h *Hub) setDefaults() {

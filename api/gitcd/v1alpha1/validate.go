@@ -76,6 +76,7 @@ func (c *Config) validateHub(p *problems) {
 		{"genesis", c.Genesis != nil},
 		{"mode", c.Mode != ""},
 		{"leaseDuration", c.LeaseDuration.Duration != 0},
+		{"holds", c.Holds != nil},
 		{"grains", c.Grains != nil},
 		{"member", c.Member != Member{}},
 		{"keys", c.Keys != nil},
@@ -134,6 +135,7 @@ func (c *Config) validateBranch(p *problems) {
 	}
 	p.served("", &b[0])
 	c.validateExchange(p)
+	c.validateHolds(p)
 	if c.Upstream != nil && len(c.Pulls) > 0 {
 		p.add("pulls", "does not go with upstream, which is pulled already; remove one of them")
 	}

@@ -33,6 +33,7 @@ func (c *Config) validateBranches(p *problems) {
 		{"upstream", "a branch with an upstream is served by a gitcd of its own", c.Upstream != nil},
 		{"genesis", "it belongs to a branch with an upstream; remove it", c.Genesis != nil},
 		{"mode", "it belongs to a branch with an upstream; remove it", c.Mode != ""},
+		{"holds", "they are about an upstream; remove them", c.Holds != nil},
 		{"leaseDuration", "it belongs to a branch with an upstream; remove it", c.LeaseDuration.Duration != 0},
 	}
 	for _, f := range foreign {

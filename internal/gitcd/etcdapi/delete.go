@@ -17,6 +17,9 @@ func (s *kvServer) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (*
 	if err := checkDelete(r); err != nil {
 		return nil, err
 	}
+	if err := s.heldDelete(r); err != nil {
+		return nil, err
+	}
 	out, err := s.store.Txn(ctx, mvcc.Txn{Then: []mvcc.Op{{Delete: deleteOp(r)}}})
 	if err != nil {
 		return nil, speak(err)

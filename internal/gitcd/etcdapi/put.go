@@ -20,6 +20,9 @@ func (s *kvServer) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse, 
 	if err := s.checkSize(r); err != nil {
 		return nil, err
 	}
+	if err := s.heldPut(r); err != nil {
+		return nil, err
+	}
 	out, err := s.store.Txn(ctx, mvcc.Txn{Then: []mvcc.Op{{Put: putOp(r)}}})
 	if err != nil {
 		return nil, speak(err)

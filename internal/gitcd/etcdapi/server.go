@@ -63,6 +63,8 @@ type Options struct {
 	// KeepAliveMinTime is how often clients may ping, KeepAliveInterval when the server does, and KeepAliveTimeout how
 	// long it waits for the answer. Default etcd's: 5 s, 2 h, 20 s.
 	KeepAliveMinTime, KeepAliveInterval, KeepAliveTimeout time.Duration
+	// Held says that the keys from key to end, as in a range, may not be written now. Default: never.
+	Held func(key, end string) bool
 	// Upkeep is what the Maintenance service needs. Default: it does without.
 	Upkeep Upkeep
 	// Clock is the time. Default the machine's.

@@ -24,6 +24,9 @@ func (s *kvServer) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, 
 	if err := s.checkSize(r); err != nil {
 		return nil, err
 	}
+	if err := s.heldTxn(r); err != nil {
+		return nil, err
+	}
 	out, err := s.store.Txn(ctx, txn(r))
 	if err != nil {
 		return nil, speak(err)
