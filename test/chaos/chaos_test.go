@@ -35,19 +35,19 @@ type world struct {
 }
 
 // newWorld starts the front door, then the others at once.
-func newWorld(t *testing.T, nodes int, renew time.Duration, managerFlags ...string) *world {
+func newWorld(t *testing.T, nodes int, tune tuning) *world {
 	t.Helper()
-	w := &world{cluster: newCluster(t)}
+	w := &world{cluster: newCluster(t, tune)}
 	w.front = w.join(t, "heavens/apiserver")
 	w.manager = w.join(t, "heavens/kube-controller-manager")
-	w.manager.run(t, managerFlags...)
+	w.manager.run(t, tune.manager...)
 	w.scheduler = w.join(t, "heavens/kube-scheduler")
 	w.scheduler.run(t)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	w.stopNodes = cancel
 	t.Cleanup(cancel)
 	for i := range nodes {
-		n, done := w.addNode(ctx, t, i+1, renew)
+		n, done := w.addNode(ctx, t, i+1)
 		w.nodes = append(w.nodes, n)
 		w.stopped = append(w.stopped, done)
 	}
@@ -87,19 +87,16 @@ func (w *world) members() []*member {
 
 // targets are all that faults happen to, in an order that does not change.
 func (w *world) targets() []target {
-	all := []target{{name: "hub", process: []*process{w.hub}}}
+	all := []target{{name: "the hub", process: []*process{w.hub}}}
 	for _, m := range w.members() {
-		heaven := []*process{m.gitcd, m.kube}
+		processes := []*process{m.gitcd, m.kube}
 		if m.component != nil {
-			heaven = append(heaven, m.component)
-			all = append(all, target{name: m.name + " alone", link: m.link, process: []*process{m.component}})
+			processes = append(processes, m.component)
 		}
-		all = append(
-			all,
-			target{name: m.name + "'s gitcd", link: m.link, process: []*process{m.gitcd}},
-			target{name: m.name + "'s kube-apiserver", link: m.link, process: []*process{m.kube}},
-			target{name: m.name + " whole", link: m.link, process: heaven},
-		)
+		all = append(all, target{name: "the link of " + m.name, link: m.link}, target{name: "all of " + m.name, process: processes})
+		for _, p := range processes {
+			all = append(all, target{name: p.name, process: []*process{p}})
+		}
 	}
 	return all
 }
@@ -107,16 +104,17 @@ func (w *world) targets() []target {
 // TestHollow runs the real programs, and nodes that are hollow, through faults
 // at random, and asks the oracle.
 func TestHollow(t *testing.T) {
+	t.Parallel()
 	seed := *seedFlag
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("repeat the order of faults with -chaos.seed=%d -chaos.duration=%s -chaos.nodes=%d -chaos.longest=%s", seed, *durationFlag, *nodesFlag, *longestFlag)
 	began := time.Now()
-	w := newWorld(t, *nodesFlag, 10*time.Second)
+	w := newWorld(t, *nodesFlag, shippedTuning())
 	t.Logf("up after %s", time.Since(began).Round(time.Second))
 
-	work := newWorkload(w.front.client, seed, 5)
+	work := newWorkload(w.front.client, seed)
 	ctx, cancel := context.WithTimeout(t.Context(), *durationFlag)
 	defer cancel()
 	m := &misfortune{t: t, targets: map[string]target{}}

@@ -5,21 +5,26 @@ package chaos
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/yaml"
 
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
+	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
 )
@@ -33,14 +38,26 @@ type cluster struct {
 	hub      *process
 	hubAddr  string
 	shipped  heaven.Want // what the provider would run
+	tuning   tuning
 
 	mu        sync.Mutex
 	processes []*process
 }
 
-func newCluster(t *testing.T) *cluster {
+// tuning is where a cluster differs from what is shipped, so that a test need not wait for minutes.
+type tuning struct {
+	apiServer, manager []string // flags
+	renew              time.Duration
+	eager              bool          // leases do not wait for company
+	after, settle      time.Duration // of the hold on Nodes; zero as shipped
+}
+
+// shippedTuning leaves all as it is; the kubelet renews its lease every 10 s.
+func shippedTuning() tuning { return tuning{renew: 10 * time.Second} }
+
+func newCluster(t *testing.T, tune tuning) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir(), bin: binDir(t)}
+	c := &cluster{t: t, dir: t.TempDir(), bin: binDir(t), tuning: tune}
 	hcp := &controlplanev1.HeadlessControlPlane{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "blue"}}
 	hcp.Spec.Version = "v1.36.3"
 	var err error
@@ -101,10 +118,13 @@ func (c *cluster) join(t *testing.T, branch string) *member {
 	t.Helper()
 	m := &member{c: c, name: filepath.Base(branch), branch: branch, port: freePort(t), link: newLink(t, c.hubAddr)}
 	c.ca.leaf(t, m.name, branch)
-	genesis, reconciler := "", "none"
+	more, reconciler := m.holds(t), "none"
 	if branch == "heavens/apiserver" {
 		reconciler = "lease"
-		genesis = fmt.Sprintf("genesis: {readyURL: \"https://127.0.0.1:%d/readyz\", caFile: %[2]s/ca.crt, certFile: %[2]s/admin.crt, keyFile: %[2]s/admin.key}\n", m.port, c.path("pki"))
+		more += fmt.Sprintf("genesis: {readyURL: \"https://127.0.0.1:%d/readyz\", caFile: %[2]s/ca.crt, certFile: %[2]s/admin.crt, keyFile: %[2]s/admin.key}\n", m.port, c.path("pki"))
+	}
+	if c.tuning.eager {
+		more += "grains: [{prefix: /registry/leases/kube-node-lease/, grain: Full}]\n"
 	}
 	write(t, m.path("gitcd.yaml"), fmt.Appendf(nil, `apiVersion: gitcd.trishanku.org/v1alpha1
 kind: Config
@@ -113,7 +133,7 @@ branch: %s
 listeners: [{url: "unix://%s"}]
 events: {listeners: [{url: "unix://%s"}]}
 upstream: {url: "https://%s", caFile: %s, certFile: %s.crt, keyFile: %[7]s.key}
-%s`, m.path("repository.git"), branch, m.path("g.sock"), m.path("e.sock"), m.link.addr(), c.path("pki", "ca.crt"), c.path("pki", m.name), genesis))
+%s`, m.path("repository.git"), branch, m.path("g.sock"), m.path("e.sock"), m.link.addr(), c.path("pki", "ca.crt"), c.path("pki", m.name), more))
 	c.run(t, "gitcd", "init", "--config", m.path("gitcd.yaml"))
 	m.gitcd = c.start(t, m.name+"-gitcd", "gitcd", "serve", "--config", m.path("gitcd.yaml"))
 	eventually(t, patience, "gitcd of "+m.name, func(ctx context.Context) error {
@@ -137,7 +157,7 @@ func (m *member) path(elem ...string) string {
 
 func (m *member) apiServerArgs(reconciler string) []string {
 	pki := m.c.path("pki")
-	args := []string{
+	return append([]string{
 		"--etcd-servers=unix://" + m.path("g.sock"),
 		"--etcd-servers-overrides=/events#unix://" + m.path("e.sock"),
 		"--storage-media-type=application/json",
@@ -149,8 +169,7 @@ func (m *member) apiServerArgs(reconciler string) []string {
 		"--service-account-key-file=" + pki + "/sa.pub", "--service-account-signing-key-file=" + pki + "/sa.key",
 		"--service-cluster-ip-range=10.96.0.0/16", "--enable-admission-plugins=NodeRestriction",
 		"--authorization-mode=Node,RBAC", "--endpoint-reconciler-type=" + reconciler,
-	}
-	return args
+	}, m.c.tuning.apiServer...)
 }
 
 // connect returns a client with the certificate of that name.
@@ -169,6 +188,39 @@ func (m *member) connect(t *testing.T, certificate string) *kubernetes.Clientset
 	return client
 }
 
+// holds are those that the provider gives this heaven, as lines of gitcd's configuration.
+func (m *member) holds(t *testing.T) string {
+	t.Helper()
+	spec := m.spec()
+	if spec == nil {
+		return "" // a node
+	}
+	o, err := heaven.ObjectsOf(heaven.Input{Heaven: spec, Endpoint: heavenv1.Endpoint{Host: "192.0.2.1", Port: 6443}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config gitcdv1.Config
+	for _, text := range o.ConfigMap.Data {
+		if strings.Contains(text, gitcdv1.APIVersion) {
+			if err := yaml.Unmarshal([]byte(text), &config); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(config.Holds) == 0 {
+		return ""
+	}
+	for i := range config.Holds {
+		config.Holds[i].After.Duration = cmp.Or(m.c.tuning.after, config.Holds[i].After.Duration)
+		config.Holds[i].Settle.Duration = cmp.Or(m.c.tuning.settle, config.Holds[i].Settle.Duration)
+	}
+	text, err := json.Marshal(config.Holds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "holds: " + string(text) + "\n"
+}
+
 // run starts the component of a heaven with the command line that the provider
 // gives it; more flags go after, and count.
 func (m *member) run(t *testing.T, more ...string) {
@@ -183,7 +235,7 @@ contexts: [{name: x, context: {cluster: c, user: u}}]
 current-context: x
 `, m.port, pki, m.name))
 	places := strings.NewReplacer(heaven.DefaultKubeconfigPath, kubeconfig, "/etc/kubernetes/pki", pki, "0.0.0.0", "127.0.0.1")
-	command := m.spec(t).Spec.Component.Template.Spec.Containers[0].Command
+	command := m.spec().Spec.Component.Template.Spec.Containers[0].Command
 	args := []string{}
 	for _, arg := range command[1:] {
 		args = append(args, places.Replace(arg))
@@ -192,15 +244,13 @@ current-context: x
 	m.component = m.c.start(t, m.name, command[0], append(args, more...)...)
 }
 
-// spec is what the provider computes for this heaven.
-func (m *member) spec(t *testing.T) *heavenv1.TrishankuHeaven {
-	t.Helper()
+// spec is what the provider computes for this heaven, nil if it is a node's.
+func (m *member) spec() *heavenv1.TrishankuHeaven {
 	for _, h := range m.c.shipped.Heavens() {
 		if h.Spec.Branch == m.branch {
 			return h
 		}
 	}
-	t.Fatalf("the provider has no heaven with the branch %s", m.branch)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -22,35 +23,64 @@ type fault struct {
 }
 
 func (f fault) String() string {
-	return fmt.Sprintf("%7.2fs  %-24s %s for %.2fs", f.At.Seconds(), f.Target, f.What, f.For.Seconds())
+	return fmt.Sprintf("%7.2fs  %-40s %s for %.2fs", f.At.Seconds(), f.Target, f.What, f.For.Seconds())
 }
 
-// target is something that faults happen to.
+// target is something that faults happen to: a link, or processes that go down together.
 type target struct {
 	name    string
 	link    *link
-	process []*process // what a crash takes down together
+	process []*process
 }
 
-// plan makes a list of faults out of a seed: equal seeds and targets make equal lists.
+// uses names what a fault of a target occupies.
+func (t target) uses() []string {
+	if t.link != nil {
+		return []string{t.name}
+	}
+	var names []string
+	for _, p := range t.process {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// plan makes a list of faults out of a seed: equal seeds and targets make equal
+// lists. Nothing suffers two faults at a time.
 func plan(seed uint64, targets []target, duration, longest time.Duration) []fault {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	between := func(least, most time.Duration) time.Duration {
 		return least + time.Duration(rng.Int64N(int64(most-least)+1))
 	}
+	var links, processes []target
+	for _, t := range targets {
+		if t.link != nil {
+			links = append(links, t)
+		} else {
+			processes = append(processes, t)
+		}
+	}
 	var faults []fault
-	for at := time.Second; at < duration; at += between(200*time.Millisecond, 2500*time.Millisecond) {
-		t := targets[rng.IntN(len(targets))]
-		f := fault{At: at, Target: t.name, For: between(500*time.Millisecond, longest)}
+	free := map[string]time.Duration{}
+	for at := time.Second; at < duration; at += between(200*time.Millisecond, 2*time.Second) {
+		f := fault{At: at, For: between(500*time.Millisecond, longest)}
+		var t target
 		switch kind := rng.IntN(10); {
-		case kind < 6 && t.link != nil:
-			f.link = badLink(rng)
+		case kind < 6:
+			t, f.link = links[rng.IntN(len(links))], badLink(rng)
 			f.What = f.link.String()
 		case kind < 8:
-			f.What = "paused"
+			t, f.What = processes[rng.IntN(len(processes))], "paused"
 		default:
-			f.What = "killed"
+			t, f.What = processes[rng.IntN(len(processes))], "killed"
 			f.For = min(f.For, 5*time.Second)
+		}
+		f.Target = t.name
+		if slices.ContainsFunc(t.uses(), func(name string) bool { return at < free[name] }) {
+			continue
+		}
+		for _, name := range t.uses() {
+			free[name] = f.At + f.For
 		}
 		faults = append(faults, f)
 	}
@@ -72,32 +102,25 @@ func badLink(rng *rand.Rand) condition {
 	}
 }
 
-// misfortune carries a plan out. A target suffers one fault at a time: what
-// comes too early is left out, by the plan alone.
+// misfortune carries a plan out.
 type misfortune struct {
 	t       *testing.T
 	targets map[string]target
-	running sync.WaitGroup
 }
 
 func (m *misfortune) run(ctx context.Context, faults []fault) {
 	begin := time.Now()
-	free := map[string]time.Duration{}
+	var running sync.WaitGroup
+	defer running.Wait() // each fault is healed
 	for _, f := range faults {
-		if f.At < free[f.Target] {
-			continue
-		}
-		free[f.Target] = f.At + f.For
 		select {
 		case <-ctx.Done():
-			m.running.Wait()
 			return
 		case <-time.After(time.Until(begin.Add(f.At))):
 		}
 		m.t.Log(f)
-		m.running.Go(func() { m.happen(f) })
+		running.Go(func() { m.happen(f) })
 	}
-	m.running.Wait()
 }
 
 func (m *misfortune) happen(f fault) {

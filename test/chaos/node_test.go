@@ -39,6 +39,8 @@ type life struct {
 	due        time.Time // when a job's pod succeeds
 	stopping   time.Time // when its containers are gone
 	succeeded  bool
+	saying     corev1.PodPhase // what was said last, and when
+	said       time.Time
 }
 
 // hollow is a node without containers: it does at its own API server what a
@@ -48,7 +50,6 @@ type hollow struct {
 	*member
 	kubelet *kubernetes.Clientset
 	index   int
-	renew   time.Duration
 
 	mu   sync.Mutex
 	ran  map[types.UID]*life
@@ -56,10 +57,10 @@ type hollow struct {
 }
 
 // addNode starts a node's heaven and its hollow kubelet, until the context ends.
-func (c *cluster) addNode(ctx context.Context, t *testing.T, index int, renew time.Duration) (*hollow, <-chan struct{}) {
+func (c *cluster) addNode(ctx context.Context, t *testing.T, index int) (*hollow, <-chan struct{}) {
 	t.Helper()
 	name := fmt.Sprintf("n%d", index)
-	n := &hollow{member: c.join(t, "nodes/"+name), index: index, renew: renew, ran: map[types.UID]*life{}}
+	n := &hollow{member: c.join(t, "nodes/"+name), index: index, ran: map[types.UID]*life{}}
 	c.ca.leaf(t, "kubelet-"+name, "system:node:"+name, "system:nodes")
 	n.kubelet = n.connect(t, "kubelet-"+name)
 	eventually(t, patience, "register "+name, n.register)
@@ -67,7 +68,7 @@ func (c *cluster) addNode(ctx context.Context, t *testing.T, index int, renew ti
 	go func() {
 		defer close(done)
 		var loops sync.WaitGroup
-		loops.Go(func() { n.every(ctx, renew, n.heartbeat) })
+		loops.Go(func() { n.every(ctx, c.tuning.renew, n.heartbeat) })
 		loops.Go(func() { n.every(ctx, 250*time.Millisecond, n.sync) })
 		loops.Wait()
 	}()
@@ -196,10 +197,11 @@ func (n *hollow) syncPod(ctx context.Context, pod *corev1.Pod, now time.Time) er
 		gone = true
 	}
 	n.mu.Unlock()
-	if l != nil && !said(pod.Status, status) {
+	if l != nil && !said(pod.Status, status) && l.may(status.Phase, now) {
 		if err := n.say(ctx, pod, status); err != nil {
 			return err
 		}
+		l.saying, l.said = status.Phase, now
 	}
 	if gone && pod.DeletionTimestamp != nil {
 		return n.kubelet.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0)), Preconditions: metav1.NewUIDPreconditions(string(pod.UID))})
@@ -234,6 +236,13 @@ func (l *life) status(pod *corev1.Pod) corev1.PodStatus {
 		s.Conditions = append(s.Conditions, corev1.PodCondition{Type: t, Status: status})
 	}
 	return s
+}
+
+// reconcile is how often a kubelet says again what somebody else has overwritten.
+const reconcile = 10 * time.Second
+
+func (l *life) may(phase corev1.PodPhase, now time.Time) bool {
+	return phase != l.saying || now.Sub(l.said) > reconcile
 }
 
 // said says whether an API server has a status already.

@@ -33,38 +33,57 @@ type told struct {
 	Unsure     bool      // a request ended without an answer: either may be so
 }
 
-// workload is a person at the front door who never rests.
+// workload is what people do at the front door.
 type workload struct {
 	client *kubernetes.Clientset
-	rng    *rand.Rand
-	most   int // objects of a kind at a time
+	seed   uint64
 
 	mu    sync.Mutex
 	told  []*told
 	acked int
 	lost  int // requests without an answer
-	next  int
 }
 
-func newWorkload(client *kubernetes.Clientset, seed uint64, most int) *workload {
-	return &workload{client: client, rng: rand.New(rand.NewPCG(seed, 2)), most: most}
+// person never rests, and touches only what is its own.
+type person struct {
+	*workload
+	id   int
+	rng  *rand.Rand
+	mine []*told
+	next int
+}
+
+const (
+	people = 3
+	most   = 2 // objects of a kind that a person keeps
+)
+
+func newWorkload(client *kubernetes.Clientset, seed uint64) *workload {
+	return &workload{client: client, seed: seed}
 }
 
 // run works until the context ends.
 func (w *workload) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		w.step(ctx)
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Duration(100+w.rng.IntN(400)) * time.Millisecond):
-		}
+	var group sync.WaitGroup
+	for id := range people {
+		p := &person{workload: w, id: id, rng: rand.New(rand.NewPCG(w.seed, uint64(2+id)))}
+		group.Go(func() {
+			for ctx.Err() == nil {
+				p.step(ctx)
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Duration(200+p.rng.IntN(1200)) * time.Millisecond):
+				}
+			}
+		})
 	}
+	group.Wait()
 }
 
 // live returns an object of a kind that is not deleted, nil if there is none.
-func (w *workload) live(kind string) (one *told, n int) {
+func (w *person) live(kind string) (one *told, n int) {
 	var all []*told
-	for _, o := range w.told {
+	for _, o := range w.mine {
 		if o.Kind == kind && o.Deleting.IsZero() {
 			all = append(all, o)
 		}
@@ -75,15 +94,15 @@ func (w *workload) live(kind string) (one *told, n int) {
 	return all[w.rng.IntN(len(all))], len(all)
 }
 
-func (w *workload) step(ctx context.Context) {
+func (w *person) step(ctx context.Context) {
 	kinds := []string{"Deployment", "Deployment", "Deployment", "Job", "Pod", "Service", "ConfigMap"}
 	kind := kinds[w.rng.IntN(len(kinds))]
 	one, n := w.live(kind)
 	choice := w.rng.IntN(10)
 	switch {
-	case one == nil || choice < 3 && n < w.most:
+	case one == nil || choice < 3 && n < most:
 		w.create(ctx, kind)
-	case choice < 5 || n > w.most:
+	case choice < 5 || n > most:
 		w.remove(ctx, one)
 	case kind == "Deployment" && choice < 7:
 		w.scale(ctx, one)
@@ -94,15 +113,15 @@ func (w *workload) step(ctx context.Context) {
 	}
 }
 
-// ctx of one request. It is not the workload's: what was begun is finished, so
+// request is the context of one. It is not the workload's: what was begun is finished, so
 // that its answer is known.
 func request(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 }
 
-func (w *workload) create(ctx context.Context, kind string) {
+func (w *person) create(ctx context.Context, kind string) {
 	w.next++
-	o := &told{Kind: kind, Name: fmt.Sprintf("%c%d", kind[0]|0x20, w.next), Replicas: int32(1 + w.rng.IntN(4))}
+	o := &told{Kind: kind, Name: fmt.Sprintf("%c%d-%d", kind[0]|0x20, w.id, w.next), Replicas: int32(1 + w.rng.IntN(4))}
 	ctx, cancel := request(ctx)
 	defer cancel()
 	meta := metav1.ObjectMeta{Name: o.Name, Labels: map[string]string{"app": o.Name}}
@@ -150,7 +169,7 @@ func (w *workload) create(ctx context.Context, kind string) {
 	}
 	w.acked++
 	o.UID, o.Created = uid, time.Now()
-	w.told = append(w.told, o)
+	w.told, w.mine = append(w.told, o), append(w.mine, o)
 }
 
 func uidOf(o metav1.Object, err error) types.UID {
@@ -167,7 +186,7 @@ func podSpec(restart corev1.RestartPolicy) corev1.PodSpec {
 	}
 }
 
-func (w *workload) remove(ctx context.Context, o *told) {
+func (w *person) remove(ctx context.Context, o *told) {
 	ctx, cancel := request(ctx)
 	defer cancel()
 	policy := metav1.DeletePropagationBackground
@@ -209,18 +228,18 @@ func (w *workload) answer(o *told, err error, ok func()) {
 	}
 }
 
-func (w *workload) scale(ctx context.Context, o *told) {
+func (w *person) scale(ctx context.Context, o *told) {
 	replicas := int32(w.rng.IntN(6))
 	w.update(ctx, o, func(d *appsv1.Deployment) { d.Spec.Replicas = &replicas }, func() { o.Replicas = replicas })
 }
 
-func (w *workload) roll(ctx context.Context, o *told) {
+func (w *person) roll(ctx context.Context, o *told) {
 	round := fmt.Sprint(w.rng.IntN(1000))
 	w.update(ctx, o, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Env[0].Value = round }, func() {})
 }
 
 // update changes a Deployment. It is unsure what holds if there is no answer: the last one counts that there is.
-func (w *workload) update(ctx context.Context, o *told, change func(*appsv1.Deployment), ok func()) {
+func (w *person) update(ctx context.Context, o *told, change func(*appsv1.Deployment), ok func()) {
 	ctx, cancel := request(ctx)
 	defer cancel()
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
@@ -235,7 +254,7 @@ func (w *workload) update(ctx context.Context, o *told, change func(*appsv1.Depl
 	w.answer(o, err, ok)
 }
 
-func (w *workload) touch(ctx context.Context, o *told) {
+func (w *person) touch(ctx context.Context, o *told) {
 	ctx, cancel := request(ctx)
 	defer cancel()
 	patch := fmt.Appendf(nil, `{"data":{"n":"%d"}}`, w.rng.IntN(1000))
