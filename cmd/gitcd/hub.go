@@ -64,7 +64,11 @@ func serveHub(ctx context.Context, c *gitcdv1.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	o := hub.Options{Log: logger}
+	gates, err := gatesOf(c.Hub)
+	if err != nil {
+		return err
+	}
+	o := hub.Options{Log: logger, Gates: gates, Approvers: c.Hub.Approvers}
 	if m != nil {
 		o.Forge = func() any { return m.Status() }
 	}
@@ -88,9 +92,9 @@ func serveHub(ctx context.Context, c *gitcdv1.Config) (err error) {
 		if err != nil {
 			return errors.Join(err, l.Close())
 		}
-		var more []prometheus.Collector
+		more := []prometheus.Collector{quarantineMetrics{h}}
 		if m != nil {
-			more = mirrorCollectors(m)
+			more = append(more, mirrorCollectors(m)...)
 		}
 		mux := http.NewServeMux()
 		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, j.Err()) })
