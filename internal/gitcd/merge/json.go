@@ -4,14 +4,9 @@
 package merge
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strings"
-	"unicode/utf8"
 )
 
 // A JSON value is nil, a bool, a json.Number (its exact text), a string, a
@@ -89,101 +84,6 @@ func text(v any, names ...string) string {
 		return ""
 	}
 	return s
-}
-
-// maxDepth is how deep a value may nest to be understood; kube-apiserver takes no deeper one.
-const maxDepth = 1000
-
-var errNotExact = errors.New("not exact")
-
-// parse reads a JSON value. What would not come back the same, as a name that
-// comes twice in an object, is an error: such a value is merged as a whole.
-func parse(data []byte) (any, error) {
-	if !utf8.Valid(data) {
-		return nil, fmt.Errorf("parse value: invalid UTF-8: %w", errNotExact)
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	p := parser{d: d, surrogates: bytes.Contains(data, []byte(`\ud`)) || bytes.Contains(data, []byte(`\uD`))}
-	v, err := p.value(0)
-	if err != nil {
-		return nil, fmt.Errorf("parse value: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("parse value: more behind its end: %w", errNotExact)
-	}
-	return v, nil
-}
-
-type parser struct {
-	d *json.Decoder
-	// surrogates says that there may be half a surrogate pair, which a Go string cannot hold.
-	surrogates bool
-}
-
-func (p *parser) value(depth int) (any, error) {
-	token, err := p.d.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch token := token.(type) {
-	case json.Delim:
-		if depth == maxDepth {
-			return nil, fmt.Errorf("nested deeper than %d: %w", maxDepth, errNotExact)
-		}
-		if token == '{' {
-			return p.object(depth + 1)
-		}
-		return p.list(depth + 1)
-	case string:
-		return token, p.checkText(token)
-	default:
-		return token, nil
-	}
-}
-
-func (p *parser) checkText(s string) error {
-	if p.surrogates && strings.ContainsRune(s, utf8.RuneError) {
-		return fmt.Errorf("half a surrogate pair: %w", errNotExact)
-	}
-	return nil
-}
-
-func (p *parser) object(depth int) (any, error) {
-	o := newObject()
-	for p.d.More() {
-		token, err := p.d.Token()
-		if err != nil {
-			return nil, err
-		}
-		name, ok := token.(string)
-		if !ok || p.checkText(name) != nil {
-			return nil, fmt.Errorf("field name %v: %w", token, errNotExact)
-		}
-		if _, ok := o.fields[name]; ok {
-			return nil, fmt.Errorf("field %q comes twice: %w", name, errNotExact)
-		}
-		v, err := p.value(depth)
-		if err != nil {
-			return nil, err
-		}
-		o.set(name, v)
-	}
-	_, err := p.d.Token()
-	return o, err
-}
-
-func (p *parser) list(depth int) (any, error) {
-	list := []any{}
-	for p.d.More() {
-		v, err := p.value(depth)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, v)
-	}
-	_, err := p.d.Token()
-	return list, err
 }
 
 // equal says whether two values mean the same: the order of fields does not matter, that of items does.
