@@ -30,4 +30,6 @@
 //	                     stops, what was not pushed goes to fenced/<branch>/<epoch>, Run returns a FencedError.
 //	X5 The last counts.  News between two steps are one; a slow step skips values, never the last.
 //	X6 Patient.          A link that is down is tried again with growing pauses, for ever; the first sign of life ends the pause.
+//	X7 Main by swap.     Where no hub merges, main moves by compare and swap to a head that holds it: whoever is second
+//	                     merges first what the first one did.
 package exchange

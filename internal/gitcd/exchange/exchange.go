@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -54,8 +55,14 @@ type Options struct {
 	LazyWait time.Duration
 	// Await is how long a round waits for main to hold the last push. Default 1 s.
 	Await time.Duration
-	// Poll is how often an upstream without a stream is asked. Default 2 s.
-	Poll time.Duration
+	// Poll is how often an upstream without a stream is asked while something moves; while nothing does, more and
+	// more seldom, down to every MaxPoll. Default 2 s and 30 s.
+	Poll, MaxPoll time.Duration
+	// PushEvery is the least time between two pushes, for a forge that has limits. Default: none.
+	PushEvery time.Duration
+	// MovesMain has this exchange move main itself, for an upstream where nobody else does: whoever has merged main
+	// into its own branch hands its head in as main, too, by compare and swap.
+	MovesMain bool
 	// Timeout is how long one request may take. Default 30 s.
 	Timeout time.Duration
 	// MinPause and MaxPause bound the pauses while a link is down. Default 100 ms and 30 s.
@@ -78,6 +85,7 @@ func (o Options) withDefaults() Options {
 		{&o.LazyWait, 10 * time.Second},
 		{&o.Await, time.Second},
 		{&o.Poll, 2 * time.Second},
+		{&o.MaxPoll, 30 * time.Second},
 		{&o.Timeout, 30 * time.Second},
 		{&o.MinPause, 100 * time.Millisecond},
 		{&o.MaxPause, 30 * time.Second},
@@ -111,12 +119,14 @@ func (o Options) withDefaults() Options {
 
 // Exchange keeps a store and its upstream in step.
 type Exchange struct {
-	store Store
-	repo  Repository
-	up    Upstream
-	o     Options
-	ref   string // of the own branch
-	news  *news
+	store  Store
+	repo   Repository
+	up     Upstream
+	o      Options
+	ref    string // of the own branch
+	news   *news
+	polled atomic.Bool   // the upstream has no stream
+	hints  chan struct{} // holds one token when somebody says that there are news
 
 	// The loop owns what follows.
 	history  *merge.History
@@ -130,6 +140,7 @@ type Exchange struct {
 	until    time.Time // how long to await it
 	lazy     time.Time // since when lazy changes wait; zero if none do
 	urgent   bool      // the head tells of conflicts, which do not wait
+	pushAt   time.Time // no push before
 	retry    time.Time // no call before; zero if the link is good
 	pause    *pause
 	released bool // the hold is over
@@ -145,7 +156,7 @@ type status struct {
 
 // New returns an exchange between a store, whose objects are in repo, and its upstream.
 func New(store Store, repo Repository, up Upstream, o Options) *Exchange {
-	x := &Exchange{store: store, repo: repo, up: up, o: o.withDefaults(), ref: heads + o.Branch, news: newNews(), history: merge.NewHistory(transport.NewRecent(repo, walkMemory))}
+	x := &Exchange{store: store, repo: repo, up: up, o: o.withDefaults(), ref: heads + o.Branch, news: newNews(), hints: make(chan struct{}, 1), history: merge.NewHistory(transport.NewRecent(repo, walkMemory))}
 	x.pause = x.o.pauses()
 	x.status.s = Status{Branch: o.Branch, Epoch: o.Epoch, Holder: o.Holder}
 	return x
@@ -232,7 +243,7 @@ func (x *Exchange) step(ctx context.Context) (wake time.Time, err error) {
 			if errors.Is(err, mvcc.ErrFailed) || errors.Is(err, mvcc.ErrClosed) || errors.Is(err, journal.ErrFailed) {
 				return time.Time{}, err // nothing can be kept any more, whatever the link does
 			}
-			x.retry = x.o.Clock.Now().Add(x.pause.next())
+			x.retry = x.o.Clock.Now().Add(max(x.pause.next(), patience(err)))
 			x.note(func(s *Status) { s.LastError = err.Error() })
 			x.o.Log.Warn("exchange with upstream failed and will be tried again", "branch", x.o.Branch, "err", err)
 			return x.retry, nil
@@ -254,6 +265,9 @@ func (x *Exchange) due() time.Time {
 	if !x.awaited.IsZero() {
 		wake = x.until
 	}
+	if now := x.o.Clock.Now(); now.Before(x.pushAt) && x.unpushed(x.store.Head()) {
+		wake = x.pushAt // of whatever else waits, nothing goes out before
+	}
 	if !x.lazy.IsZero() {
 		if at := x.lazy.Add(x.o.LazyWait); wake.IsZero() || at.Before(wake) {
 			wake = at
@@ -272,6 +286,9 @@ func (x *Exchange) listen() {
 	}
 	if own, heard := found[x.ref]; heard && own != x.own && !own.IsZero() && !x.repo.Has(own) {
 		x.known = false // not ours: look closer
+	}
+	if x.polled.Load() && (found[x.ref].IsZero() && !x.own.IsZero() || x.main.IsZero() && !x.joined.IsZero()) {
+		x.known = false // the forge has lost it, or it was asked before it had it
 	}
 	x.note(func(s *Status) {
 		s.Connected = up

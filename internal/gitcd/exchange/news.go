@@ -76,29 +76,11 @@ func (x *Exchange) follow(ctx context.Context) {
 			x.news.tell(ref, head)
 		})
 		if errors.Is(err, ErrNoStream) {
-			if err = x.poll(ctx, refs); err == nil {
-				pause.reset()
-				x.sleep(ctx, x.o.Poll)
-				continue
-			}
+			err = x.poll(ctx, refs, pause.reset)
 		}
 		if ctx.Err() == nil {
 			x.news.down(err)
-			x.sleep(ctx, pause.next())
+			x.sleep(ctx, max(pause.next(), patience(err)))
 		}
 	}
-}
-
-// poll asks once for the heads.
-func (x *Exchange) poll(ctx context.Context, refs []string) error {
-	ctx, cancel := x.within(ctx, x.o.Timeout)
-	defer cancel()
-	heads, err := x.up.ListRefs(ctx, refs...)
-	if err != nil {
-		return reason(ctx, err)
-	}
-	for _, ref := range refs {
-		x.news.tell(ref, heads[ref])
-	}
-	return nil
 }

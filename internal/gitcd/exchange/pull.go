@@ -30,6 +30,9 @@ func (x *Exchange) resync(ctx context.Context) error {
 	if x.main = found[Main]; x.main.IsZero() {
 		x.joined = x.main // there is none any more, or not yet
 	}
+	if x.o.MovesMain {
+		x.news.tell(Main, x.main) // what was heard before is older
+	}
 	return nil
 }
 

@@ -29,7 +29,7 @@ func (x *Exchange) push(ctx context.Context) error {
 			s.Unpushed, s.UnpushedSince = true, &now
 		}
 	})
-	if !x.known || !x.released {
+	if !x.known || !x.released || now.Before(x.pushAt) {
 		return nil
 	}
 	if !x.awaited.IsZero() && now.Before(x.until) {
@@ -44,7 +44,7 @@ func (x *Exchange) push(ctx context.Context) error {
 
 // unpushed says whether the upstream lacks a head. A head that only followed main is not pushed (law X2).
 func (x *Exchange) unpushed(head gitobj.ID) bool {
-	return !head.IsZero() && head != x.own && head != x.main && head != x.joined
+	return !head.IsZero() && (head != x.own || x.o.MovesMain) && head != x.main && head != x.joined
 }
 
 // waits says whether a head holds nothing but lazy changes, which may wait for
@@ -120,14 +120,21 @@ func commitOf(objects transport.Objects, id gitobj.ID) (gitobj.Commit, error) {
 
 // handIn pushes a head, and finds out what is there if the upstream refuses.
 func (x *Exchange) handIn(ctx context.Context, head gitobj.ID) error {
-	err := x.send(ctx, transport.Command{Name: x.ref, Old: x.own, New: head}, x.own, x.joined)
+	commands, err := x.moves(ctx, head)
+	if err != nil || len(commands) == 0 {
+		return err
+	}
+	err = x.send(ctx, commands, x.own, x.joined)
 	if rejected := (*transport.RejectedError)(nil); errors.As(err, &rejected) {
 		x.known = false // the next step reads the refs, and judges
 		if again := x.resync(ctx); again != nil {
 			return again
 		}
-		if x.own == head {
+		if x.own == head && (x.main == head || !x.o.MovesMain) {
 			return nil // it had come through, only the answer had not
+		}
+		if x.o.MovesMain && x.main != x.joined {
+			return nil // somebody else was faster: what they did is merged first
 		}
 		return fmt.Errorf("%w; the upstream's log says more", err)
 	}
@@ -137,6 +144,10 @@ func (x *Exchange) handIn(ctx context.Context, head gitobj.ID) error {
 	}
 	now := x.o.Clock.Now()
 	x.own, x.awaited, x.until, x.urgent = head, head, now.Add(x.o.Await), false
+	x.pushAt = now.Add(x.o.PushEvery)
+	if x.o.MovesMain {
+		x.movedMain(head)
+	}
 	x.note(func(s *Status) {
 		s.Pushed, s.LastPush = head.String(), &now
 		s.Unpushed, s.UnpushedSince = false, nil
@@ -148,17 +159,17 @@ func (x *Exchange) handIn(ctx context.Context, head gitobj.ID) error {
 // walkMemory is how much of the repository a push, and the merger, remember.
 const walkMemory = 4 << 20
 
-// send pushes one ref with the objects that the haves do not hold.
-func (x *Exchange) send(ctx context.Context, c transport.Command, haves ...gitobj.ID) error {
+// send pushes refs to one commit, with the objects that the haves do not hold.
+func (x *Exchange) send(ctx context.Context, commands []transport.Command, haves ...gitobj.ID) error {
 	store := transport.NewRecent(x.repo, walkMemory)
-	items, err := transport.Missing(ctx, store, []gitobj.ID{c.New}, haves)
+	items, err := transport.Missing(ctx, store, []gitobj.ID{commands[0].New}, haves)
 	if err != nil {
 		return fmt.Errorf("list what to push: %w", err)
 	}
 	call, cancel := x.within(ctx, x.o.Timeout)
 	defer cancel()
-	if err := x.up.Push(call, store, []transport.Command{c}, items); err != nil {
-		return fmt.Errorf("push %s: %w", c.Name, reason(call, err))
+	if err := x.up.Push(call, store, commands, items); err != nil {
+		return fmt.Errorf("push %s: %w", commands[0].Name, reason(call, err))
 	}
 	return nil
 }
