@@ -103,6 +103,12 @@ func (h *house) run(ctx context.Context) error {
 		}
 		group.Go(func() error { return serveHTTP(ctx, l, h.statusHandler(), time.Second) })
 	}
+	if c := h.config.Hooks; c != nil {
+		group.Go(func() error { return serveHooks(ctx, c, h.hint) })
+	}
+	if c := h.config.Git; c != nil {
+		group.Go(func() error { return serveGit(ctx, c, h.journal, branchRef(h.heavens[0].config.Branch)) })
+	}
 	for _, one := range h.heavens {
 		group.Go(func() error { return one.run(ctx) })
 	}
@@ -112,6 +118,13 @@ func (h *house) run(ctx context.Context) error {
 	defer background.Wait()
 	defer stop()
 	return group.Wait()
+}
+
+// hint has those asked that are polled.
+func (h *house) hint() {
+	for _, one := range h.heavens {
+		one.hint()
+	}
 }
 
 // healthy returns why some store takes no changes.

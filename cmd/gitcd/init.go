@@ -193,16 +193,32 @@ func pullOptions(name string, p *gitcdv1.Pull, logger *slog.Logger) pull.Options
 	return pull.Options{Branch: name, Name: p.Name, From: p.Branch, NoFastForward: p.NoFastForward, Unrelated: p.Unrelated, Log: logger}
 }
 
-// startPulls pulls what is configured, until the context ends.
-func (h *heaven) startPulls(ctx context.Context, run func(func() error)) error {
+// makePullers makes ready to pull what is configured.
+func (h *heaven) makePullers() error {
 	for i := range h.config.Pulls {
 		from := &h.config.Pulls[i]
 		client, err := gitClient(from)
 		if err != nil {
 			return err
 		}
-		p := pull.New(h.branch.Store, h.branch.Journal, client, pullOptions(h.config.Branch, from, h.log))
-		run(func() error { return p.Run(ctx, from.Interval.Duration) })
+		h.pullers = append(h.pullers, pull.New(h.branch.Store, h.branch.Journal, client, pullOptions(h.config.Branch, from, h.log)))
 	}
 	return nil
+}
+
+// startPulls pulls what is configured, until the context ends.
+func (h *heaven) startPulls(ctx context.Context, run func(func() error)) {
+	for i, p := range h.pullers {
+		run(func() error { return p.Run(ctx, h.config.Pulls[i].Interval.Duration) })
+	}
+}
+
+// hint has those asked that are polled.
+func (h *heaven) hint() {
+	if h.exchange != nil {
+		h.exchange.Hint()
+	}
+	for _, p := range h.pullers {
+		p.Hint()
+	}
 }

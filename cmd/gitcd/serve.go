@@ -21,6 +21,7 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/exchange"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pull"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
 )
 
@@ -189,6 +190,7 @@ type heaven struct {
 	exchange *exchange.Exchange // nil: the branch stays alone
 	fenced   chan struct{}      // closed when another writer has the branch: nothing is answered any more
 	fronts   []*front
+	pullers  []*pull.Puller
 }
 
 func openJournal(ctx context.Context, c *gitcdv1.Config) (*journal.Journal, error) {
@@ -230,6 +232,9 @@ func (h *heaven) take(ctx context.Context, j *journal.Journal) error {
 func (h *heaven) enter(j *journal.Journal, store *mvcc.Store) error {
 	h.branch = &branch.Branch{Journal: j, Store: store}
 	h.strange.tell(h.log, h.config.Branch)
+	if err := h.makePullers(); err != nil {
+		return err
+	}
 	if h.up == nil {
 		return nil
 	}
@@ -280,9 +285,7 @@ func (h *heaven) run(ctx context.Context) error {
 	} else {
 		lost <- nil
 	}
-	if err := h.startPulls(servingCtx, servers.Go); err != nil {
-		servers.Go(func() error { return err })
-	}
+	h.startPulls(servingCtx, servers.Go)
 	servers.Go(func() error { return failure(servingCtx, h.branch.Store) })
 	err := servers.Wait()
 	stopExchange()

@@ -44,12 +44,19 @@ func initialise(ctx context.Context, c *gitcdv1.Config) (err error) {
 	return nil
 }
 
-// upstream returns the hub of a configuration, nil if it has none.
+// upstream returns the hub or the plain repository of a configuration, nil if it has none.
 func upstream(c *gitcdv1.Config) (*exchange.Remote, error) {
 	if c.Upstream == nil {
 		return nil, nil //nolint:nilnil // no upstream is not an error
 	}
 	u := c.Upstream
+	if u.Kind == gitcdv1.UpstreamGit {
+		client, err := forgeClient(u.URL, &keyFiles{certFile: u.CertFile, keyFile: u.KeyFile, caFile: u.CAFile}, &u.Credentials)
+		if err != nil {
+			return nil, err
+		}
+		return exchange.NewGitRemote(u.URL, client), nil
+	}
 	client, err := (&keyFiles{certFile: u.CertFile, keyFile: u.KeyFile, caFile: u.CAFile}).client(0)
 	if err != nil {
 		return nil, err
@@ -87,6 +94,9 @@ func (h *heaven) exchangeOptions() (exchange.Options, error) {
 		Holder: h.holder,
 		Grains: grains(c.Grains),
 		Log:    h.log,
+	}
+	if u := c.Upstream; u.Kind == gitcdv1.UpstreamGit {
+		o.MovesMain, o.PushEvery, o.Poll, o.Timeout = u.Merger == gitcdv1.MergerSelf, u.PushInterval.Duration, u.PollInterval.Duration, 5*time.Minute
 	}
 	var once sync.Once
 	o.OnFenced = func(e *exchange.FencedError) {

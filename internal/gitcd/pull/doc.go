@@ -20,4 +20,5 @@
 //	                   with its path.
 //	U4 On purpose.     Unrelated histories are joined only if that is asked for.
 //	U5 Patient.        Again and again, a pull that fails is tried again at the next time; writes go on meanwhile.
+//	U6 Peers agree.    Two that pull from each other, from branches with names of their own, decide conflicts alike.
 package pull

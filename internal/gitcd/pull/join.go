@@ -113,10 +113,19 @@ func (p *Puller) commit(id gitobj.ID) (gitobj.Commit, error) {
 	return gitobj.DecodeCommit(data)
 }
 
+// rank is what their branch is called where a conflict is decided by the order
+// of branches: by its own name, so that a peer that pulls from here decides alike.
+func (p *Puller) rank() string {
+	if p.o.From != p.o.Branch {
+		return p.o.From
+	}
+	return p.o.Name + "/" + p.o.From
+}
+
 // merge joins the two, key by key.
 func (p *Puller) merge(ctx context.Context, view mvcc.MergeView, theirs gitobj.ID) (in mvcc.Merge, conflicts int, err error) {
 	from := p.o.Name + "/" + p.o.From
-	m, err := p.history.Merge(ctx, view.Head, theirs, merge.Policy{Ours: p.o.Branch, Theirs: from, Owner: p.o.Owner})
+	m, err := p.history.Merge(ctx, view.Head, theirs, merge.Policy{Ours: p.o.Branch, Theirs: p.rank(), Owner: p.o.Owner})
 	if err != nil {
 		return in, 0, err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -71,6 +72,8 @@ type Options struct {
 	Unrelated bool
 	// Timeout is how long one request may take. Default 5 min.
 	Timeout time.Duration
+	// Chance spreads the pauses between pulls: a number from 0 to less than 1. Default: a random one.
+	Chance func() float64
 	// Owner says which branch owns a field, as in merge.Policy. Default merge.DefaultOwners.
 	Owner func(key, path string) string
 	// Clock is the time. Default the machine's.
@@ -98,7 +101,8 @@ type Puller struct {
 	remote  Remote
 	o       Options
 	history *merge.History
-	done    gitobj.ID // their head that was merged last
+	hints   chan struct{} // holds one token when somebody says that there are news
+	done    gitobj.ID     // their head that was merged last
 }
 
 // New returns a puller.
@@ -109,20 +113,31 @@ func New(store Store, repo Repository, remote Remote, o Options) *Puller {
 	if o.Owner == nil {
 		o.Owner = merge.DefaultOwners().Owner
 	}
+	if o.Chance == nil {
+		o.Chance = rand.Float64 // it only spreads requests
+	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Puller{store: store, repo: repo, remote: remote, o: o, history: merge.NewHistory(repo)}
+	return &Puller{store: store, repo: repo, remote: remote, o: o, history: merge.NewHistory(repo), hints: make(chan struct{}, 1)}
 }
 
-// Run pulls at once and then every so often, until the context ends.
+// Hint says that the remote may have news: it is asked now.
+func (p *Puller) Hint() {
+	select {
+	case p.hints <- struct{}{}:
+	default:
+	}
+}
+
+// Run pulls at once and then every so often, until the context ends. Peers
+// that pull from each other do not do it in one moment, again and again.
 func (p *Puller) Run(ctx context.Context, every time.Duration) error {
-	ticker := p.o.Clock.NewTicker(every)
-	defer ticker.Stop()
 	told := ""
+	pause := every
 	for {
 		r, err := p.Once(ctx)
 		switch {
@@ -134,17 +149,34 @@ func (p *Puller) Run(ctx context.Context, every time.Duration) error {
 			told = err.Error()
 			p.o.Log.Warn("pull failed and will be tried again", "branch", p.o.Branch, "remote", p.o.Name, "err", err)
 		case err == nil:
-			told = ""
+			told, pause = "", every
 			if r.Keys > 0 || r.Relation > merge.OursAhead {
 				p.o.Log.Info("pulled", "branch", p.o.Branch, "remote", p.o.Name, "was", r.Relation.String(), "theirs", r.Theirs.String(),
 					"keys", r.Keys, "conflicts", r.Conflicts, "revision", r.Revision)
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C():
+		wait := time.Duration((0.75 + p.o.Chance()/2) * float64(pause))
+		if err != nil {
+			pause = min(2*pause, max(every, mostPause))
+			if answer := (*transport.StatusError)(nil); errors.As(err, &answer) {
+				wait = max(wait, answer.RetryAfter)
+			}
 		}
+		p.sleep(ctx, wait)
+	}
+}
+
+// mostPause is how long a remote that fails is left alone at most.
+const mostPause = 5 * time.Minute
+
+// sleep waits, for a hint, or until the context ends.
+func (p *Puller) sleep(ctx context.Context, d time.Duration) {
+	timer := p.o.Clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+	case <-p.hints:
+	case <-ctx.Done():
 	}
 }
 
@@ -184,12 +216,15 @@ func (p *Puller) pull(ctx context.Context) (Result, error) {
 func (p *Puller) head(ctx context.Context) (gitobj.ID, error) {
 	call, cancel := context.WithTimeout(ctx, p.o.Timeout)
 	defer cancel()
-	refs, err := p.remote.ListRefs(call, "refs/heads/")
+	refs, err := p.remote.ListRefs(call, "refs/heads/"+p.o.From)
+	if id := refs["refs/heads/"+p.o.From]; err == nil && !id.IsZero() {
+		return id, nil
+	}
+	if err == nil {
+		refs, err = p.remote.ListRefs(call, "refs/heads/") // to say which there are
+	}
 	if err != nil {
 		return gitobj.Zero, fmt.Errorf("%w; check the network, the URL and the credentials", err)
-	}
-	if id := refs["refs/heads/"+p.o.From]; !id.IsZero() {
-		return id, nil
 	}
 	names := []string{}
 	for name := range refs {
