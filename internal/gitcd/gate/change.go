@@ -74,8 +74,10 @@ var bookkeeping = []path{{"metadata", "managedFields"}, {"metadata", "generation
 
 // deletion is what the beginning of a deletion changes.
 var deletion = []path{
-	{"metadata", "deletionTimestamp"}, {"metadata", "deletionGracePeriodSeconds"},
-	{"metadata", "finalizers", "foregroundDeletion"}, {"metadata", "finalizers", "orphan"},
+	{"metadata", "deletionTimestamp"},
+	{"metadata", "deletionGracePeriodSeconds"},
+	{"metadata", "finalizers", "foregroundDeletion"},
+	{"metadata", "finalizers", "orphan"},
 }
 
 var errUnreadable = errors.New("it is no Kubernetes object in JSON")

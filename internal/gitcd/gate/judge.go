@@ -153,7 +153,7 @@ func (j *Judge) outside(ctx context.Context, g *Gate, a Asked, v *view) (string,
 			return "", nil
 		}
 	}
-	return because(a.Branch, g, v, open, unmet), nil
+	return because(a.Branch, g, open, unmet), nil
 }
 
 // mayFit says whether a rule can cover some part of a change of a key.
@@ -230,7 +230,7 @@ func (j *Judge) ask(r *Rule, name string) asked {
 }
 
 // because says what is not covered, for a person.
-func because(branch string, g *Gate, v *view, open []part, unmet []string) string {
+func because(branch string, g *Gate, open []part, unmet []string) string {
 	const shown = 3
 	var what []string
 	for _, p := range open[:min(len(open), shown)] {

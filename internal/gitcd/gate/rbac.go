@@ -182,17 +182,24 @@ func (g granted) creates(namespace string) bool {
 func (g granted) covers(namespace string, rules []policyRule) bool {
 	for _, p := range rules {
 		for _, verb := range p.verbs {
-			for _, url := range p.urls {
-				if !slices.ContainsFunc(g[""], func(q policyRule) bool { return either(q.verbs, verb) && either(q.urls, url) }) {
-					return false
-				}
+			if !g.coversVerb(verb, namespace, p) {
+				return false
 			}
-			for _, group := range p.groups {
-				for _, name := range p.resources {
-					if !g.coversResource(verb, group, name, namespace, p.names) {
-						return false
-					}
-				}
+		}
+	}
+	return true
+}
+
+func (g granted) coversVerb(verb, namespace string, p policyRule) bool {
+	for _, url := range p.urls {
+		if !slices.ContainsFunc(g[""], func(q policyRule) bool { return either(q.verbs, verb) && either(q.urls, url) }) {
+			return false
+		}
+	}
+	for _, group := range p.groups {
+		for _, name := range p.resources {
+			if !g.coversResource(verb, group, name, namespace, p.names) {
+				return false
 			}
 		}
 	}

@@ -411,4 +411,3 @@ func checkMain(t *testing.T, seed uint64, main map[string]string) {
 		t.Fatalf("seed %d: main has %s", seed, main["/shared/x"])
 	}
 }
-
