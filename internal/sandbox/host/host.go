@@ -23,6 +23,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -199,11 +200,16 @@ func (h *Host) untilReady(name string, limit time.Duration) func(context.Context
 			if err != nil {
 				return false, err
 			}
-			for _, s := range states {
-				if s.Name == name {
-					last = s
-				}
+			list, err := supervisor.ReadComponents(h.Config.Run())
+			if err != nil {
+				return false, err
 			}
+			at := slices.IndexFunc(states, func(s supervisor.State) bool { return s.Name == name })
+			want := slices.IndexFunc(list, func(c supervisor.Component) bool { return c.Name == name })
+			if at < 0 || want < 0 || states[at].Of != "" && states[at].Of != list[want].Digest() {
+				return false, nil // its predecessor may still be there, and ready
+			}
+			last = states[at]
 			if last.Restarts >= tooOften && last.Phase != supervisor.Ready {
 				return false, fmt.Errorf("%s ended %d times: %s", name, last.Restarts, last.LastExit)
 			}

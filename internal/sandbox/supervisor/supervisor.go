@@ -20,6 +20,8 @@ package supervisor
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,6 +54,16 @@ type Component struct {
 	Revision string `json:"revision,omitempty"`
 }
 
+// Digest differs between components that differ in anything.
+func (c Component) Digest() string {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return "" // a component is made of strings and numbers: this does not come
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
 // State is what is known of one component.
 type State struct {
 	Name     string    `json:"name"`
@@ -62,6 +74,8 @@ type State struct {
 	// LastExit says how the last process ended.
 	LastExit string `json:"lastExit,omitempty"`
 	Log      string `json:"log"`
+	// Of is the digest of the component that this is said of, as the supervisor has it.
+	Of string `json:"of,omitempty"`
 }
 
 // Phase is where a component is in its life.

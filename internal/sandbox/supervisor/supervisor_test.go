@@ -169,6 +169,18 @@ func TestReloadTouchesOnlyWhatChanged(t *testing.T) {
 	if h.state("a").PID != kept {
 		t.Error("a was started again although it had not changed")
 	}
+	list, err := ReadComponents(h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		if got := h.state(c.Name).Of; got != c.Digest() {
+			t.Errorf("the state of %s is that of %s, not of %s", c.Name, got, c.Digest())
+		}
+	}
+	if list[1].Digest() == program("b").Digest() {
+		t.Error("components that differ have the same digest")
+	}
 }
 
 func TestAComponentThatIgnoresTheSignalIsKilled(t *testing.T) {

@@ -88,7 +88,7 @@ func (u *unit) awaitNeeds() bool {
 		if missing == "" {
 			return true
 		}
-		u.s.note(u.component.Name, func(st *State) { st.Phase = Waiting })
+		u.s.note(u.component.Name, func(st *State) { st.Phase, st.Of = Waiting, u.component.Digest() })
 		if !u.rest(look) {
 			return false
 		}
@@ -153,7 +153,7 @@ func (u *unit) start(ctx context.Context) (*exec.Cmd, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	u.s.note(name, func(st *State) { st.Phase, st.PID = Starting, cmd.Process.Pid })
+	u.s.note(name, func(st *State) { st.Phase, st.PID, st.Of = Starting, cmd.Process.Pid, u.component.Digest() })
 	pidFile := filepath.Join(u.s.o.RunDir, name+".pid")
 	if err := replaceFile(pidFile, []byte(strconv.Itoa(cmd.Process.Pid))); err != nil {
 		u.s.o.Log.Error("a pid file was not written", "error", err)
