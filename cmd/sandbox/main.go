@@ -89,6 +89,7 @@ func newRoot() *cobra.Command {
 	p.StringVar(&f.config.StateDir, "state-dir", "", "where all state lies (default $"+sandbox.EnvStateDir+" or "+sandbox.DefaultStateDir+")")
 	p.StringVar(&f.config.BinDir, "bin-dir", "", "where the binaries lie (default $"+sandbox.EnvBinDir+" or beside this one)")
 	p.StringVar(&f.config.Network, "network", "", "the first of three /16 networks that the host takes (default "+sandbox.DefaultNetwork+")")
+	p.StringVar(&f.config.Store, "store", "", "what the host's API server keeps its objects in: gitcd, or etcd (make build-peers) to compare with (default gitcd)")
 	p.StringVarP(&f.output, "output", "o", "text", "text or json, where a command prints data")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if f.output != "text" && f.output != "json" {

@@ -25,6 +25,10 @@ const (
 	// DefaultNetwork is the first of three /16 networks that the host takes.
 	DefaultNetwork = "10.201.0.0/16"
 
+	// StoreGitcd and StoreEtcd are what the host's API server can keep its objects in.
+	StoreGitcd = "gitcd"
+	StoreEtcd  = "etcd"
+
 	// nameLimit is the kernel's limit for the name of a network interface.
 	nameLimit = 15
 )
@@ -39,6 +43,8 @@ type Config struct {
 	BinDir string
 	// Network is the first of three consecutive /16 networks: nodes, pods, services.
 	Network string
+	// Store is StoreGitcd or StoreEtcd.
+	Store string
 }
 
 // Complete fills what is empty and reports what is impossible.
@@ -68,7 +74,12 @@ func (c Config) Complete() (Config, error) {
 	if _, err := parseNetwork(c.Network); err != nil {
 		return c, err
 	}
-	return c, nil
+	switch c.Store = first(c.Store, StoreGitcd); c.Store {
+	case StoreGitcd, StoreEtcd:
+		return c, nil
+	default:
+		return c, fmt.Errorf("sandbox store %q: use %s or %s", c.Store, StoreGitcd, StoreEtcd)
+	}
 }
 
 // first returns the first of its arguments that is not empty.

@@ -15,7 +15,7 @@ func TestCompleteFillsWhatIsEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Config{Name: DefaultName, StateDir: DefaultStateDir, BinDir: "/opt/bin", Network: DefaultNetwork}
+	want := Config{Name: DefaultName, StateDir: DefaultStateDir, BinDir: "/opt/bin", Network: DefaultNetwork, Store: StoreGitcd}
 	if c != want {
 		t.Errorf("Complete() = %+v, want %+v", c, want)
 	}

@@ -13,7 +13,6 @@ import (
 
 // The names of the components, which are also the names of their logs.
 const (
-	Store       = "gitcd"
 	APIServer   = "kube-apiserver"
 	Controllers = "kube-controller-manager"
 	Scheduler   = "kube-scheduler"
@@ -22,10 +21,6 @@ const (
 	Proxy       = "kube-proxy"
 	Provisioner = "storage-provisioner"
 )
-
-// storeSocket and eventsSocket are where the store listens.
-func storeSocket(c sandbox.Config) string  { return c.Path("run", "gitcd.sock") }
-func eventsSocket(c sandbox.Config) string { return c.Path("run", "events.sock") }
 
 // components lists what the host runs, in the order of starting. The controller
 // manager needs an API server that is ready: started at once with it, it would
@@ -36,16 +31,11 @@ func components(c sandbox.Config) ([]supervisor.Component, error) {
 		return nil, err
 	}
 	list := []supervisor.Component{
-		{
-			Name:  Store,
-			Argv:  []string{c.Bin("gitcd"), "serve", "--dir", c.Path("store"), "--branch", "main", "--listen", "unix://" + storeSocket(c), "--events-listen", "unix://" + eventsSocket(c)},
-			Ready: supervisor.Probe{Socket: storeSocket(c)},
-			Grace: 20 * time.Second,
-		},
+		store(c),
 		{
 			Name:  APIServer,
 			Argv:  append([]string{c.Bin("kube-apiserver")}, apiServerFlags(c, nets)...),
-			Needs: []string{Store},
+			Needs: []string{c.Store},
 			Ready: supervisor.Probe{URL: credentials.Server(nets) + "/readyz", CAFile: credentials.File(c, "ca.crt")},
 			// It stops listening at once, then waits a minute for the watches of pods that still run.
 			Grace: 4 * time.Second,
@@ -122,13 +112,10 @@ func addRevisions(c sandbox.Config, list []supervisor.Component) error {
 
 func apiServerFlags(c sandbox.Config, nets sandbox.Networks) []string {
 	pki := func(name string) string { return credentials.File(c, name) }
-	return []string{
+	return append([]string{
 		"--bind-address=" + nets.Node.String(),
 		"--advertise-address=" + nets.Node.String(),
 		"--secure-port=" + credentials.SecurePort,
-		"--etcd-servers=unix://" + storeSocket(c),
-		"--etcd-servers-overrides=/events#unix://" + eventsSocket(c),
-		"--storage-media-type=application/json",
 		"--encryption-provider-config=" + c.Path("config/encryption.yaml"),
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
@@ -150,7 +137,7 @@ func apiServerFlags(c sandbox.Config, nets sandbox.Networks) []string {
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		"--proxy-client-cert-file=" + pki("front-proxy-client.crt"),
 		"--proxy-client-key-file=" + pki("front-proxy-client.key"),
-	}
+	}, storeFlags(c)...)
 }
 
 func controllerFlags(c sandbox.Config, nets sandbox.Networks) []string {

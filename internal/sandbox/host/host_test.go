@@ -28,7 +28,7 @@ func prepared(t *testing.T) sandbox.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range []string{"gitcd", APIServer, Controllers, Scheduler, Kubelet, Proxy, "sandbox"} {
+	for _, b := range []string{sandbox.StoreGitcd, sandbox.StoreEtcd, APIServer, Controllers, Scheduler, Kubelet, Proxy, "sandbox"} {
 		if err := os.WriteFile(c.Bin(b), []byte(b), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,18 @@ func TestComponentsNeedWhatStartsBeforeThem(t *testing.T) {
 	if _, err := os.Stat("/usr/bin/containerd"); err != nil {
 		t.Skip("containerd is not installed")
 	}
-	list, err := components(prepared(t))
+	for _, store := range []string{sandbox.StoreGitcd, sandbox.StoreEtcd} {
+		t.Run(store, func(t *testing.T) {
+			c := prepared(t)
+			c.Store = store
+			checkOrder(t, c)
+		})
+	}
+}
+
+func checkOrder(t *testing.T, c sandbox.Config) {
+	t.Helper()
+	list, err := components(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +133,7 @@ func TestComponentsNeedWhatStartsBeforeThem(t *testing.T) {
 		}
 		before = append(before, comp.Name)
 	}
-	if list[0].Name != Store {
+	if list[0].Name != c.Store {
 		t.Errorf("the store is not the last to stop: %s is", list[0].Name)
 	}
 }
