@@ -4,7 +4,6 @@
 package hub
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -175,7 +174,7 @@ type Ruled struct {
 
 // ruling is a Ruling on its way to Run.
 type ruling struct {
-	ctx  context.Context
+	left <-chan struct{} // closed when nobody waits for the answer any more
 	by   string
 	what Ruling
 	done chan<- ruled
@@ -220,7 +219,7 @@ func (h *Hub) ruleQuarantine(w http.ResponseWriter, r *http.Request) {
 	}
 	done := make(chan ruled, 1)
 	h.mu.Lock()
-	h.rulings = append(h.rulings, ruling{ctx: r.Context(), by: peer, what: what, done: done})
+	h.rulings = append(h.rulings, ruling{left: r.Context().Done(), by: peer, what: what, done: done})
 	h.mu.Unlock()
 	h.signal()
 	select {
@@ -240,6 +239,8 @@ func answerRuled(w http.ResponseWriter, d ruled) {
 		http.Error(w, d.err.Error(), http.StatusInternalServerError)
 	default:
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(d.Ruled) // a client that has left asks again
+		if err := json.NewEncoder(w).Encode(d.Ruled); err != nil {
+			return // a client that has left asks again
+		}
 	}
 }

@@ -24,8 +24,10 @@ func (h *Hub) rule(ctx context.Context) {
 	h.rulings = nil
 	h.mu.Unlock()
 	for _, r := range waiting {
-		if r.ctx.Err() != nil {
+		select {
+		case <-r.left:
 			continue // nobody waits for it any more, and it was never promised
+		default:
 		}
 		out, err := h.carryOut(ctx, r)
 		r.done <- ruled{out, err}
