@@ -32,4 +32,5 @@ provider bootstrap "bootstrap" headlessconfig
 # The repository goes with the infrastructure, the other parts with the control plane.
 mv config/controlplane/crd/bases/heaven.trishanku.org_gitrepositories.yaml config/infrastructure/crd/bases/
 
-go run ./hack/schemagen internal/gitcd/schema/kubernetes.txt
+types=$(go run ./hack/schemagen)
+printf '%s\n' "$types" >internal/gitcd/schema/kubernetes.txt

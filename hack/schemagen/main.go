@@ -9,11 +9,13 @@
 // A field says nothing if it merges as its value looks: an object field by
 // field, all else as one value. Metadata of an object, and conditions, are the
 // business of the rules for all kinds: that leaves nothing of
-// CustomResourceDefinitions and APIServices. Usage: schemagen FILE.
+// CustomResourceDefinitions and APIServices. The table
+// goes to the standard output.
 package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"runtime/debug"
@@ -29,16 +31,13 @@ import (
 const source = "k8s.io/client-go"
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "schemagen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("want the name of one file to write, have %q", args)
-	}
+func run(out io.Writer) error {
 	g := newGraph()
 	kinds := map[string]*node{}
 	if err := g.addKinds(kinds); err != nil {
@@ -48,7 +47,7 @@ func run(args []string) error {
 		return err
 	}
 	g.prune()
-	if err := os.WriteFile(args[0], []byte(g.table(kinds)), 0o600); err != nil {
+	if _, err := io.WriteString(out, g.table(kinds)); err != nil {
 		return fmt.Errorf("write table: %w", err)
 	}
 	return nil
