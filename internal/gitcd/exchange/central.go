@@ -35,8 +35,8 @@ func (x *Exchange) moves(ctx context.Context, head gitobj.ID) ([]transport.Comma
 // movedMain notes that main is at a head of ours. There is nothing to await.
 func (x *Exchange) movedMain(head gitobj.ID) {
 	x.main, x.joined, x.heldIn, x.awaited = head, head, x.own, gitobj.Zero
-	x.news.tell(Main, head)
-	x.news.tell(x.ref, head)
+	x.news.tell(Notice{Ref: Main, ID: head})
+	x.news.tell(Notice{Ref: x.ref, ID: head})
 	main := head.String()
 	x.note(func(s *Status) { s.Main, s.Behind = main, false })
 	x.Hint()

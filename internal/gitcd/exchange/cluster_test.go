@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,6 +121,8 @@ func (h *theHub) status() hub.Status { return h.hub.Status() }
 type link struct {
 	name string
 	cut  atomic.Bool
+	// asked counts the requests for refs and packs.
+	asked atomic.Int64
 	http.RoundTripper
 
 	mu      sync.Mutex
@@ -147,6 +150,9 @@ func (l *link) RoundTrip(r *http.Request) (*http.Response, error) {
 	})
 	r = r.Clone(ctx)
 	r.Header.Set(peerHeader, l.name)
+	if strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
+		l.asked.Add(1)
+	}
 	return l.RoundTripper.RoundTrip(r)
 }
 

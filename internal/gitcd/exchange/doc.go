@@ -19,6 +19,10 @@
 // change that is in both is never taken for a conflict. If main does not come
 // in time, the round goes on without it.
 //
+// A hub's stream brings what main grew by along with the news of it, so that
+// fetch asks nobody. Leases and heartbeats wait for company, on the way there and
+// on the way back (lazy.go).
+//
 // # Laws
 //
 //	X1 Off the line.     No network call is made while the store waits. The store is only asked and told.

@@ -20,7 +20,6 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
-	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
 )
 
 // The refs of an exchange.
@@ -133,12 +132,15 @@ type Exchange struct {
 	own      gitobj.ID // the own branch upstream, as far as known
 	known    bool      // whether own is
 	main     gitobj.ID // the last main heard of
+	steps    []Notice  // packs that lead to it
+	heard    time.Time // since when main is not joined though it was fetched, since all that is new in it is lazy
 	joined   gitobj.ID // the last main that the head holds
 	heldIn   gitobj.ID // the own branch upstream when main was joined last: joined holds it
 	connects int       // the link that own was read on
 	awaited  gitobj.ID // what was pushed and not seen in main
 	until    time.Time // how long to await it
 	lazy     time.Time // since when lazy changes wait; zero if none do
+	lazily   time.Time // when lazy changes were pushed last
 	urgent   bool      // the head tells of conflicts, which do not wait
 	pushAt   time.Time // no push before
 	retry    time.Time // no call before; zero if the link is good
@@ -156,7 +158,11 @@ type status struct {
 
 // New returns an exchange between a store, whose objects are in repo, and its upstream.
 func New(store Store, repo Repository, up Upstream, o Options) *Exchange {
-	x := &Exchange{store: store, repo: repo, up: up, o: o.withDefaults(), ref: heads + o.Branch, news: newNews(), hints: make(chan struct{}, 1), history: merge.NewHistory(transport.NewRecent(repo, walkMemory))}
+	remembering := remember(repo)
+	x := &Exchange{
+		store: store, repo: remembering, up: up, o: o.withDefaults(), ref: heads + o.Branch,
+		news: newNews(), hints: make(chan struct{}, 1), history: merge.NewHistory(remembering),
+	}
 	x.pause = x.o.pauses()
 	x.status.s = Status{Branch: o.Branch, Epoch: o.Epoch, Holder: o.Holder}
 	return x
@@ -268,8 +274,11 @@ func (x *Exchange) due() time.Time {
 	if now := x.o.Clock.Now(); now.Before(x.pushAt) && x.unpushed(x.store.Head()) {
 		wake = x.pushAt // of whatever else waits, nothing goes out before
 	}
-	if !x.lazy.IsZero() {
-		if at := x.lazy.Add(x.o.LazyWait); wake.IsZero() || at.Before(wake) {
+	for _, since := range []struct {
+		at   time.Time
+		wait time.Duration
+	}{{x.lazy, x.o.LazyWait}, {x.heard, x.lazyPull()}} {
+		if at := since.at.Add(since.wait); !since.at.IsZero() && (wake.IsZero() || at.Before(wake)) {
 			wake = at
 		}
 	}
@@ -278,8 +287,8 @@ func (x *Exchange) due() time.Time {
 
 // listen takes in the news.
 func (x *Exchange) listen() {
-	found, connects, up, err := x.news.read()
-	x.main = found[Main]
+	found, steps, connects, up, err := x.news.read()
+	x.main, x.steps = found[Main], steps
 	if connects != x.connects {
 		x.connects, x.known = connects, false
 		x.retry = time.Time{} // a sign of life

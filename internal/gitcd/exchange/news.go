@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
@@ -19,6 +20,9 @@ type news struct {
 	// mu guards what follows.
 	mu       sync.Mutex
 	heads    map[string]gitobj.ID // ref -> the last head heard of
+	steps    []Notice             // packs that lead to the last main, each from where the one before leads
+	packed   int                  // bytes in steps
+	streams  bool                 // whether the upstream has a stream, hence is a hub
 	connects int                  // how often a link came up
 	up       bool
 	err      error // why it is not
@@ -35,12 +39,18 @@ func (n *news) signal() {
 	}
 }
 
+// mostPacked bounds the packs that are kept until the loop looks at them.
+const mostPacked = 4 << 20
+
 // tell notes a head, and that the link is up.
-func (n *news) tell(ref string, head gitobj.ID) {
+func (n *news) tell(heard Notice) {
 	n.mu.Lock()
-	was, known := n.heads[ref]
-	fresh := !n.up || !known || was != head
-	n.heads[ref] = head
+	was, known := n.heads[heard.Ref]
+	fresh := !n.up || !known || was != heard.ID
+	n.heads[heard.Ref] = heard.ID
+	if heard.Ref == Main && fresh {
+		n.stepLocked(heard)
+	}
 	if !n.up {
 		n.up, n.err = true, nil
 		n.connects++
@@ -51,6 +61,31 @@ func (n *news) tell(ref string, head gitobj.ID) {
 	}
 }
 
+// stepLocked keeps the packs that lead to the last main.
+func (n *news) stepLocked(heard Notice) {
+	if k := len(n.steps); heard.Pack == nil || n.packed > mostPacked || k > 0 && n.steps[k-1].ID != heard.From {
+		n.steps, n.packed = nil, 0
+	}
+	if heard.Pack != nil {
+		n.steps = append(n.steps, heard)
+		n.packed += len(heard.Pack)
+	}
+}
+
+// forget drops the packs that led to a main which is here.
+func (n *news) forget(main gitobj.ID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i, step := range n.steps {
+		n.packed -= len(step.Pack)
+		if step.ID == main {
+			n.steps = n.steps[i+1:]
+			return
+		}
+	}
+	n.steps, n.packed = nil, 0
+}
+
 // down notes that the link is lost.
 func (n *news) down(err error) {
 	n.mu.Lock()
@@ -59,10 +94,23 @@ func (n *news) down(err error) {
 	n.signal()
 }
 
-func (n *news) read() (heads map[string]gitobj.ID, connects int, up bool, err error) {
+func (n *news) read() (heads map[string]gitobj.ID, steps []Notice, connects int, up bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return maps.Clone(n.heads), n.connects, n.up, n.err
+	return maps.Clone(n.heads), slices.Clip(n.steps), n.connects, n.up, n.err
+}
+
+// hub says whether the upstream has a stream.
+func (n *news) hub() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.streams
+}
+
+func (n *news) streaming() {
+	n.mu.Lock()
+	n.streams = true
+	n.mu.Unlock()
 }
 
 // follow keeps the news coming until the context ends: by the upstream's
@@ -71,9 +119,10 @@ func (x *Exchange) follow(ctx context.Context) {
 	refs := []string{Main, x.ref}
 	pause := x.o.pauses()
 	for ctx.Err() == nil {
-		err := x.up.Watch(ctx, refs, func(ref string, head gitobj.ID) {
+		err := x.up.Watch(ctx, refs, func(heard Notice) {
 			pause.reset()
-			x.news.tell(ref, head)
+			x.news.streaming()
+			x.news.tell(heard)
 		})
 		if errors.Is(err, ErrNoStream) {
 			err = x.poll(ctx, refs, pause.reset)

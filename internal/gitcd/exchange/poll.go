@@ -60,7 +60,7 @@ func (x *Exchange) napped(ctx context.Context, d time.Duration) (hinted bool) {
 
 // ask asks once for the heads, and says whether one has moved.
 func (x *Exchange) ask(ctx context.Context, refs []string) (moved bool, err error) {
-	before, _, _, _ := x.news.read()
+	before, _, _, _, _ := x.news.read()
 	ctx, cancel := x.within(ctx, x.o.Timeout)
 	defer cancel()
 	heads, err := x.up.ListRefs(ctx, refs...)
@@ -69,7 +69,7 @@ func (x *Exchange) ask(ctx context.Context, refs []string) (moved bool, err erro
 	}
 	for _, ref := range refs {
 		moved = moved || before[ref] != heads[ref]
-		x.news.tell(ref, heads[ref])
+		x.news.tell(Notice{Ref: ref, ID: heads[ref]})
 	}
 	return moved, nil
 }

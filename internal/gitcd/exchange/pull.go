@@ -6,10 +6,13 @@ package exchange
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
 )
 
 // resync reads where the upstream is, after a link came up or when the branch
@@ -31,7 +34,7 @@ func (x *Exchange) resync(ctx context.Context) error {
 		x.joined = x.main // there is none any more, or not yet
 	}
 	if x.o.MovesMain {
-		x.news.tell(Main, x.main) // what was heard before is older
+		x.news.tell(Notice{Ref: Main, ID: x.main}) // what was heard before is older
 	}
 	return nil
 }
@@ -91,6 +94,9 @@ func (x *Exchange) pull(ctx context.Context) error {
 	if err := x.compare(ctx); err != nil {
 		return err
 	}
+	if wait, err := x.idles(ctx); err != nil || wait {
+		return err
+	}
 	if !x.awaited.IsZero() {
 		held, err := x.holds(ctx, x.main, x.awaited)
 		if err != nil {
@@ -104,6 +110,7 @@ func (x *Exchange) pull(ctx context.Context) error {
 	if err := x.join(ctx, x.main); err != nil {
 		return err
 	}
+	x.heard = time.Time{}
 	if x.joined = x.main; x.awaited.IsZero() {
 		x.heldIn = x.own
 	}
@@ -134,11 +141,9 @@ func (x *Exchange) fetch(ctx context.Context, id gitobj.ID) error {
 	}
 	var frame journal.Frame
 	if !x.repo.Has(id) {
-		call, cancel := x.within(ctx, x.o.Timeout)
-		defer cancel()
-		came, err := x.up.Fetch(call, x.repo, []gitobj.ID{id}, x.haves(was))
+		came, err := x.bring(ctx, id, x.haves(was))
 		if err != nil {
-			return fmt.Errorf("fetch main: %w", reason(call, err))
+			return err
 		}
 		frame.Objects = came
 	}
@@ -149,7 +154,43 @@ func (x *Exchange) fetch(ctx context.Context, id gitobj.ID) error {
 	}
 	now := x.o.Clock.Now()
 	x.note(func(s *Status) { s.LastFetch = &now })
+	x.news.forget(id)
 	return nil
+}
+
+// bring returns what leads to a commit of the upstream's and is not here.
+func (x *Exchange) bring(ctx context.Context, id gitobj.ID, haves []gitobj.ID) ([]transport.Object, error) {
+	if came, ok := x.unpack(ctx, id); ok {
+		return came, nil
+	}
+	call, cancel := x.within(ctx, x.o.Timeout)
+	defer cancel()
+	came, err := x.up.Fetch(call, x.repo, []gitobj.ID{id}, haves)
+	if err != nil {
+		return nil, fmt.Errorf("fetch main: %w", reason(call, err))
+	}
+	return came, nil
+}
+
+// unpack makes a commit of what the upstream's stream brought, if that leads
+// there from what is here. It is judged as what is fetched is.
+func (x *Exchange) unpack(ctx context.Context, id gitobj.ID) ([]transport.Object, bool) {
+	from := slices.IndexFunc(x.steps, func(n Notice) bool { return x.repo.Has(n.From) })
+	if from < 0 || x.steps[len(x.steps)-1].ID != id {
+		return nil, false
+	}
+	var all []transport.Object
+	var store transport.Objects = x.repo
+	for _, step := range x.steps[from:] {
+		came, err := transport.Unpack(ctx, store, step.Pack, transport.Limits{}, step.ID)
+		if err != nil {
+			x.o.Log.Warn("a pack of the upstream's stream is of no use; fetching", "branch", x.o.Branch, "err", err)
+			return nil, false
+		}
+		all = append(all, came...)
+		store = transport.Over(x.repo, all)
+	}
+	return all, true
 }
 
 // haves are commits that the upstream is likely to have. Where nothing was

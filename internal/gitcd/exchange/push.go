@@ -10,9 +10,7 @@ import (
 	"time"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
-	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
-	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
 )
 
 // push hands in what the upstream lacks, if it is time to.
@@ -36,70 +34,23 @@ func (x *Exchange) push(ctx context.Context) error {
 		return nil
 	}
 	x.awaited = gitobj.Zero
-	if wait, err := x.waits(ctx, head, now); err != nil || wait {
+	lazy, wait, err := x.waits(ctx, head, now)
+	if err != nil || wait {
 		return err
 	}
-	return x.handIn(ctx, head)
+	if !lazy || !x.news.hub() {
+		return x.handIn(ctx, head)
+	}
+	if err := x.handIn(ctx, head, hubLazy); err != nil {
+		return err
+	}
+	x.awaited, x.lazily = gitobj.Zero, now // the hub takes its time, too
+	return nil
 }
 
 // unpushed says whether the upstream lacks a head. A head that only followed main is not pushed (law X2).
 func (x *Exchange) unpushed(head gitobj.ID) bool {
 	return !head.IsZero() && (head != x.own || x.o.MovesMain) && head != x.main && head != x.joined
-}
-
-// waits says whether a head holds nothing but lazy changes, which may wait for
-// company.
-func (x *Exchange) waits(ctx context.Context, head gitobj.ID, now time.Time) (bool, error) {
-	lazy, err := x.onlyLazy(ctx, head)
-	if err != nil {
-		return false, err
-	}
-	if !lazy || x.urgent {
-		x.lazy = time.Time{}
-		return false, nil
-	}
-	if x.lazy.IsZero() {
-		x.lazy = now
-	}
-	if now.Before(x.lazy.Add(x.o.LazyWait)) {
-		return true, nil
-	}
-	x.lazy = time.Time{}
-	return false, nil
-}
-
-var errUrgent = errors.New("a change that is not lazy")
-
-// onlyLazy compares a head with what the upstream has of it.
-func (x *Exchange) onlyLazy(ctx context.Context, head gitobj.ID) (bool, error) {
-	base := x.own
-	if !x.joined.IsZero() {
-		base = x.joined
-	}
-	if base.IsZero() || !x.repo.Has(base) {
-		return false, nil
-	}
-	there, err := x.treeOf(base)
-	if err != nil {
-		return false, err
-	}
-	here, err := x.treeOf(head)
-	if err != nil {
-		return false, err
-	}
-	err = treeedit.Diff(ctx, x.repo, there, here, func(key string, _, _ gitobj.ID) error {
-		if x.o.Grains.Of(key) != layout.Batch {
-			return errUrgent
-		}
-		return nil
-	})
-	if errors.Is(err, errUrgent) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("compare with what was pushed: %w", err)
-	}
-	return true, nil
 }
 
 func (x *Exchange) treeOf(id gitobj.ID) (gitobj.ID, error) {
@@ -119,12 +70,12 @@ func commitOf(objects transport.Objects, id gitobj.ID) (gitobj.Commit, error) {
 }
 
 // handIn pushes a head, and finds out what is there if the upstream refuses.
-func (x *Exchange) handIn(ctx context.Context, head gitobj.ID) error {
+func (x *Exchange) handIn(ctx context.Context, head gitobj.ID, options ...string) error {
 	commands, err := x.moves(ctx, head)
 	if err != nil || len(commands) == 0 {
 		return err
 	}
-	err = x.send(ctx, commands, x.own, x.joined)
+	err = x.send(ctx, commands, []gitobj.ID{x.own, x.joined}, options...)
 	if rejected := (*transport.RejectedError)(nil); errors.As(err, &rejected) {
 		x.known = false // the next step reads the refs, and judges
 		if again := x.resync(ctx); again != nil {
@@ -156,19 +107,15 @@ func (x *Exchange) handIn(ctx context.Context, head gitobj.ID) error {
 	return nil
 }
 
-// walkMemory is how much of the repository a push, and the merger, remember.
-const walkMemory = 4 << 20
-
 // send pushes refs to one commit, with the objects that the haves do not hold.
-func (x *Exchange) send(ctx context.Context, commands []transport.Command, haves ...gitobj.ID) error {
-	store := transport.NewRecent(x.repo, walkMemory)
-	items, err := transport.Missing(ctx, store, []gitobj.ID{commands[0].New}, haves)
+func (x *Exchange) send(ctx context.Context, commands []transport.Command, haves []gitobj.ID, options ...string) error {
+	items, err := transport.Missing(ctx, x.repo, []gitobj.ID{commands[0].New}, haves)
 	if err != nil {
 		return fmt.Errorf("list what to push: %w", err)
 	}
 	call, cancel := x.within(ctx, x.o.Timeout)
 	defer cancel()
-	if err := x.up.Push(call, store, commands, items); err != nil {
+	if err := x.up.Push(call, x.repo, commands, items, options...); err != nil {
 		return fmt.Errorf("push %s: %w", commands[0].Name, reason(call, err))
 	}
 	return nil

@@ -4,6 +4,7 @@
 package exchange
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,18 +51,49 @@ func NewGitRemote(repository string, client *http.Client) *Remote {
 
 // notice is a line of the stream; see docs/formats/hub-protocol.md.
 type notice struct {
-	Ref string    `json:"ref"`
-	ID  gitobj.ID `json:"id"`
+	Ref  string    `json:"ref"`
+	ID   gitobj.ID `json:"id"`
+	From gitobj.ID `json:"from"`
+	Pack int       `json:"pack"`
+}
+
+// The bounds of a stream's lines, and of the packs between them.
+const (
+	longestLine = 128 << 10
+	longestPack = 1 << 20
+)
+
+// errStream says that a stream is not one of a hub's.
+var errStream = errors.New("malformed watch stream")
+
+// read reads one notice, and the pack that follows it.
+func (n *notice) read(in *bufio.Reader) (pack []byte, err error) {
+	line, err := in.ReadSlice('\n')
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(line, n); err != nil {
+		return nil, fmt.Errorf("%w: %w", errStream, err)
+	}
+	if n.Pack < 0 || n.Pack > longestPack {
+		return nil, fmt.Errorf("a pack of %d bytes: %w", n.Pack, errStream)
+	}
+	if n.Pack == 0 {
+		return nil, nil
+	}
+	pack = make([]byte, n.Pack)
+	_, err = io.ReadFull(in, pack)
+	return pack, err
 }
 
 // Watch reads the hub's stream.
-func (r *Remote) Watch(ctx context.Context, refs []string, tell func(ref string, head gitobj.ID)) error {
+func (r *Remote) Watch(ctx context.Context, refs []string, tell func(Notice)) error {
 	if r.WatchURL == "" {
 		return ErrNoStream
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.WatchURL+"?"+url.Values{"ref": refs}.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.WatchURL+"?"+url.Values{"ref": refs, "packs": {"1"}}.Encode(), nil)
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", r.WatchURL, err)
 	}
@@ -83,17 +115,18 @@ func (r *Remote) Watch(ctx context.Context, refs []string, tell func(ref string,
 		}
 		return fmt.Errorf("watch: %w", &transport.StatusError{Code: resp.StatusCode, URL: r.WatchURL, Text: strings.TrimSpace(string(text))})
 	}
-	lines := json.NewDecoder(resp.Body)
+	in := bufio.NewReaderSize(resp.Body, longestLine)
 	for {
 		var n notice
-		if err := lines.Decode(&n); err != nil {
+		pack, err := n.read(in)
+		if err != nil {
 			return fmt.Errorf("watch %s: %w", r.WatchURL, reason(ctx, err))
 		}
 		select {
 		case alive <- struct{}{}:
 		default:
 		}
-		tell(n.Ref, n.ID)
+		tell(Notice{Ref: n.Ref, ID: n.ID, From: n.From, Pack: pack})
 	}
 }
 

@@ -49,5 +49,15 @@ type Upstream interface {
 	Push(ctx context.Context, store transport.Objects, commands []transport.Command, items []transport.Item, options ...string) error
 	// Watch tells of the refs' heads, first of all of them and then of each
 	// change, until the stream breaks. It is ErrNoStream if the upstream has none.
-	Watch(ctx context.Context, refs []string, tell func(ref string, head gitobj.ID)) error
+	Watch(ctx context.Context, refs []string, tell func(Notice)) error
+}
+
+// Notice is what an upstream says of a ref.
+type Notice struct {
+	Ref string
+	// ID is its head, Zero if there is none.
+	ID gitobj.ID
+	// Pack leads from From, which was told before, to ID. None: fetch what is missing.
+	From gitobj.ID
+	Pack []byte
 }

@@ -86,6 +86,7 @@ func (o Options) withDefaults() Options {
 // Hub serves one repository and merges its branches into main.
 type Hub struct {
 	repo    Repository
+	git     *transport.Server // of repo
 	o       Options
 	board   *board
 	lineage *lineage
@@ -158,6 +159,7 @@ func New(repo Repository, o Options) *Hub {
 		branches: map[string]branchState{},
 	}
 	h.view = &view{repo: h.repo}
+	h.git = transport.NewServer(h.repo, transport.ServerOptions{Receiver: h, Limits: h.o.Limits, Head: Main, Agent: "gitcd-hub"})
 	h.history, h.editor = merge.NewHistory(h.view), treeedit.New(h.view, gitobj.Zero)
 	refs := repo.Refs("refs/")
 	h.board = newBoard(refs)
@@ -179,8 +181,7 @@ func New(repo Repository, o Options) *Hub {
 // and the status at /v1/status.
 func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
-	git := transport.NewServer(h.repo, transport.ServerOptions{Receiver: h, Limits: h.o.Limits, Head: Main, Agent: "gitcd-hub"})
-	mux.Handle("/repo.git/", http.StripPrefix("/repo.git", git))
+	mux.Handle("/repo.git/", http.StripPrefix("/repo.git", h.git))
 	mux.HandleFunc("GET /v1/watch", h.watch)
 	mux.HandleFunc("GET /v1/status", h.serveStatus)
 	mux.HandleFunc("GET /v1/quarantine", h.listQuarantine)

@@ -22,10 +22,15 @@ import (
 type Notice struct {
 	Ref string    `json:"ref"`
 	ID  gitobj.ID `json:"id"`
+	// From is the last value that the stream told, if the pack that leads from
+	// there to ID follows the line. Pack is how many bytes it has.
+	From *gitobj.ID `json:"from,omitempty"`
+	Pack int        `json:"pack,omitempty"`
 }
 
 const (
 	maxWatched   = 16
+	longestStep  = 256 << 10
 	writeTimeout = 30 * time.Second
 )
 
@@ -52,6 +57,9 @@ func (h *Hub) watch(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("X-Accel-Buffering", "no")
 	out := &noticeWriter{w: w, control: http.NewResponseController(w), refs: refs}
+	if r.URL.Query().Get("packs") != "" {
+		out.step = func(from, to gitobj.ID) []byte { return h.git.Step(r.Context(), from, to) }
+	}
 	heartbeat := h.o.Clock.NewTicker(h.o.Heartbeat)
 	defer heartbeat.Stop()
 	all := true // the first time, and at each heartbeat, values that have not changed are sent as well
@@ -78,6 +86,7 @@ type noticeWriter struct {
 	control *http.ResponseController
 	refs    []string
 	sent    []gitobj.ID
+	step    func(from, to gitobj.ID) []byte // nil: no packs are sent
 }
 
 func (n *noticeWriter) send(ids []gitobj.ID, all bool) error {
@@ -91,10 +100,30 @@ func (n *noticeWriter) send(ids []gitobj.ID, all bool) error {
 		if !all && len(n.sent) == len(ids) && n.sent[i] == id {
 			continue
 		}
-		if err := enc.Encode(Notice{Ref: n.refs[i], ID: id}); err != nil {
+		notice, pack := Notice{Ref: n.refs[i], ID: id}, n.packFor(i, id)
+		if pack != nil {
+			notice.From, notice.Pack = &n.sent[i], len(pack)
+		}
+		if err := enc.Encode(notice); err != nil {
+			return err
+		}
+		if _, err := n.w.Write(pack); err != nil {
 			return err
 		}
 	}
 	n.sent = ids
 	return n.control.Flush()
+}
+
+// packFor returns what main grew by since the stream told of it last: who
+// listens need not ask for it.
+func (n *noticeWriter) packFor(i int, id gitobj.ID) []byte {
+	if n.step == nil || n.refs[i] != Main || len(n.sent) <= i || n.sent[i].IsZero() || n.sent[i] == id {
+		return nil
+	}
+	pack := n.step(n.sent[i], id)
+	if len(pack) > longestStep {
+		return nil
+	}
+	return pack
 }

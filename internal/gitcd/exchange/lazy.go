@@ -1,0 +1,151 @@
+// Copyright The Trishanku Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
+)
+
+// hubLazy is the push option that tells a hub that a push may wait for company.
+const hubLazy = "lazy"
+
+// waits says whether a head holds nothing but lazy changes, and whether these
+// are still to wait for company.
+func (x *Exchange) waits(ctx context.Context, head gitobj.ID, now time.Time) (lazy, wait bool, err error) {
+	base := x.own
+	if !x.joined.IsZero() {
+		base = x.joined
+	}
+	if lazy, err = x.onlyLazy(ctx, base, head); err != nil {
+		return false, false, fmt.Errorf("compare with what was pushed: %w", err)
+	}
+	if !lazy || x.urgent {
+		x.lazy = time.Time{}
+		return false, false, nil
+	}
+	if x.lazy.IsZero() {
+		x.lazy = now
+	}
+	if now.Before(x.lazy.Add(x.o.LazyWait)) {
+		return true, true, nil
+	}
+	x.lazy = time.Time{}
+	return true, false, nil
+}
+
+// lazyPull is how long a main with nothing but lazy changes waits to be joined.
+// Others' heartbeats are in no haste; one's own, handed in meanwhile, come home
+// with them, so that joining is a step forward and no merge.
+func (x *Exchange) lazyPull() time.Duration { return 6 * x.o.LazyWait }
+
+// idles says whether main may wait to be joined. It may where this heaven writes
+// lazily itself: then each main that is joined in between costs a merge, which
+// is pushed, merged and fetched in turn. Where nothing is written, or main
+// holds what was pushed last, joining costs nothing.
+func (x *Exchange) idles(ctx context.Context) (bool, error) {
+	now := x.o.Clock.Now()
+	if x.joined.IsZero() || x.lazily.IsZero() || !now.Before(x.lazily.Add(2*x.lazyPull())) {
+		return false, nil
+	}
+	if x.own != x.heldIn {
+		held, err := x.holds(ctx, x.main, x.own)
+		if err != nil || held {
+			return false, err
+		}
+	}
+	lazy, err := x.onlyLazy(ctx, x.joined, x.main)
+	if err != nil {
+		return false, fmt.Errorf("compare main with what it was: %w", err)
+	}
+	if !lazy {
+		return false, nil
+	}
+	if x.heard.IsZero() {
+		x.heard = now
+	}
+	return now.Before(x.heard.Add(x.lazyPull())), nil
+}
+
+var errUrgent = errors.New("a change that is not lazy")
+
+// onlyLazy says whether nothing but lazy changes lie between two commits.
+func (x *Exchange) onlyLazy(ctx context.Context, from, to gitobj.ID) (bool, error) {
+	if from.IsZero() || !x.repo.Has(from) {
+		return false, nil
+	}
+	there, err := x.treeOf(from)
+	if err != nil {
+		return false, err
+	}
+	here, err := x.treeOf(to)
+	if err != nil {
+		return false, err
+	}
+	err = treeedit.Diff(ctx, x.repo, there, here, func(key string, was, is gitobj.ID) error {
+		if x.o.Grains.Of(key) == layout.Batch || x.heartbeat(key, was, is) {
+			return nil
+		}
+		return errUrgent
+	})
+	if errors.Is(err, errUrgent) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// nodes is where the objects are that a kubelet writes to say that it lives.
+const nodes = "/registry/minions/"
+
+// heartbeat says whether a change of a node says nothing but that it lives.
+func (x *Exchange) heartbeat(key string, was, is gitobj.ID) bool {
+	if !strings.HasPrefix(key, nodes) || was.IsZero() || is.IsZero() {
+		return false
+	}
+	before, ok := x.silent(was)
+	if !ok {
+		return false
+	}
+	after, ok := x.silent(is)
+	return ok && reflect.DeepEqual(before, after)
+}
+
+// silent reads a node without the times of its heartbeats. A value that is not
+// a node as we know it has none.
+func (x *Exchange) silent(blob gitobj.ID) (map[string]any, bool) {
+	_, data, err := x.repo.Get(blob)
+	if err != nil {
+		return nil, false
+	}
+	value, err := layout.Value(data)
+	if err != nil {
+		return nil, false
+	}
+	var node map[string]any
+	if err := json.Unmarshal(value, &node); err != nil {
+		return nil, false
+	}
+	for _, at := range []struct{ part, list, time string }{
+		{"status", "conditions", "lastHeartbeatTime"},
+		{"metadata", "managedFields", "time"},
+	} {
+		part, _ := node[at.part].(map[string]any)
+		items, _ := part[at.list].([]any)
+		for _, item := range items {
+			if fields, ok := item.(map[string]any); ok {
+				delete(fields, at.time)
+			}
+		}
+	}
+	return node, true
+}
