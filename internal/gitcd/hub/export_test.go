@@ -10,3 +10,6 @@ func (h *Hub) Pass(ctx context.Context) error {
 	_, err := h.pass(ctx)
 	return err
 }
+
+// KeepAtMost bounds how many entries a branch has in quarantine.
+func (h *Hub) KeepAtMost(n int) { h.keeper.most = n }

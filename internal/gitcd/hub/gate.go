@@ -20,6 +20,7 @@ type withheld struct {
 	counts   []gate.Count
 	entries  []*Quarantined // as they are once the pass is durable
 	gone     []*Quarantined // those that are then no more
+	unlisted []*Quarantined // those that there is no room for
 	totals   map[string]int64
 }
 
@@ -52,8 +53,7 @@ func (h *Hub) gated(ctx context.Context, f *fold, ref string, head gitobj.ID) (g
 	if h.keeper.judge.Open(name) {
 		return head, nil
 	}
-	h.view.fold = f
-	m, err := h.history.Merge(ctx, f.main, head, policy(branchOf(ref)))
+	m, err := h.plan(ctx, f, ref, head)
 	if err != nil {
 		return gitobj.Zero, fmt.Errorf("judge %s: %w", name, err)
 	}
@@ -107,6 +107,25 @@ func (h *Hub) judge(ctx context.Context, branch string, main gitobj.ID, changes 
 	verdict, err := h.keeper.judge.Judge(ctx, asked)
 	verdict.Refusals = append(verdict.Refusals, rejected...)
 	return verdict, err
+}
+
+// planned is the last merge that was planned.
+type planned struct {
+	main, head gitobj.ID
+	merged     merge.Merged
+}
+
+// plan plans the merge of a branch into main: once for the gate, and the merge itself finds it done.
+func (h *Hub) plan(ctx context.Context, f *fold, ref string, head gitobj.ID) (merge.Merged, error) {
+	if f.planned.main == f.main && f.planned.head == head && !head.IsZero() {
+		return f.planned.merged, nil
+	}
+	h.view.fold = f
+	m, err := h.history.Merge(ctx, f.main, head, policy(branchOf(ref)))
+	if err == nil {
+		f.planned = planned{f.main, head, m}
+	}
+	return m, err
 }
 
 // takeBack makes the commit that has main's values for what is refused. It is

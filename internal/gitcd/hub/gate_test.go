@@ -317,6 +317,43 @@ func TestInsideIsUntouched(t *testing.T) {
 	}
 }
 
+// A branch that tries without end fills neither memory nor tree, and still nothing of it is lost.
+func TestQuarantineIsBounded(t *testing.T) {
+	t.Parallel()
+	j, err := journal.Open(t.Context(), &vfs.Mem{}, "hub", journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, j, gatedOptions())
+	r.hub.KeepAtMost(3)
+	front, node := r.author("heavens/front"), r.author("nodes/a")
+	front.commit(map[string]string{"/own/a/x": "1"})
+	front.mustPush()
+	r.pass()
+	main, _ := j.Ref("refs/heads/main")
+	node.take(main)
+	many := map[string]string{"/own/a/x": "2"}
+	for i := range 10 {
+		many[fmt.Sprintf("/own/b/%d", i)] = "bad"
+	}
+	bad := node.commit(many)
+	node.mustPush()
+	r.pass()
+	main, _ = j.Ref("refs/heads/main")
+	if got, want := r.keys(main), map[string]string{"/own/a/x": "2"}; !maps.Equal(got, want) {
+		t.Errorf("main has %v", got)
+	}
+	q := r.quarantine()
+	if len(q.Entries) != 3 || q.Refused[0].Count != 10 {
+		t.Errorf("%d entries, %+v", len(q.Entries), q.Refused)
+	}
+	head, _ := j.Ref("refs/heads/quarantine/nodes/a")
+	c := r.commit(head)
+	if n, _ := c.Trailer("Unlisted"); n != "7" || !slices.Contains(c.Parents, bad) {
+		t.Errorf("the commit of quarantine has parents %v and says %q", c.Parents, c.Message)
+	}
+}
+
 // What a fenced writer left behind is judged as its branch.
 func TestFencedIsGated(t *testing.T) {
 	t.Parallel()

@@ -40,8 +40,7 @@ func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) er
 	if err != nil {
 		return err
 	}
-	h.view.fold = f
-	m, err := h.history.Merge(ctx, f.main, head, policy(branch))
+	m, err := h.plan(ctx, f, name, head)
 	if err != nil {
 		return fmt.Errorf("merge %s into main: %w", branch, err)
 	}

@@ -28,6 +28,7 @@ type fold struct {
 	held     map[string]gitobj.ID // ref -> head that main holds by now
 	joint    joint
 	withheld withheld
+	planned  planned
 }
 
 // Get reads what this pass made, or the repository.

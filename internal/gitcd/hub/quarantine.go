@@ -20,6 +20,10 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
 )
 
+// mostKept is how many entries a branch has in quarantine. What is more is refused
+// all the same, and its values are in the branch's commits; only the record is missing.
+const mostKept = 20_000
+
 // quarantine begins the names of the branches that keep what gates refuse.
 const quarantine = "quarantine/"
 
@@ -96,6 +100,7 @@ type keeper struct {
 	judge *gate.Judge
 	meter *gate.Meter
 	heads map[string]gitobj.ID // branch -> head of its quarantine
+	most  int                  // entries a branch
 
 	// entries, by branch and key, total and refused are guarded by Hub.mu.
 	entries map[string]map[string]*Quarantined
@@ -111,7 +116,7 @@ type refusedBy struct {
 func newKeeper(set gate.Set, r gate.Reader) keeper {
 	meter := gate.NewMeter()
 	return keeper{
-		judge: gate.NewJudge(set, r, meter), meter: meter, heads: map[string]gitobj.ID{},
+		judge: gate.NewJudge(set, r, meter), meter: meter, heads: map[string]gitobj.ID{}, most: mostKept,
 		entries: map[string]map[string]*Quarantined{}, totals: map[string]int64{}, refused: map[refusedBy]int64{},
 	}
 }
@@ -224,6 +229,7 @@ func (h *Hub) enter(f *fold) (news map[*Quarantined][]byte, err error) {
 			return nil, err
 		}
 		when := by.Committer.When.UTC()
+		room := h.keeper.most - len(h.keeper.entries[b.branch])
 		for _, r := range b.refusals {
 			q := &Quarantined{
 				Branch: b.branch, Key: printable(r.Change.Key), Verb: r.Verb, Gate: r.Gate, Kind: r.Kind, Rate: r.Rate, Reason: r.Reason,
@@ -236,6 +242,9 @@ func (h *Hub) enter(f *fold) (news map[*Quarantined][]byte, err error) {
 				if before.same(r.Change) {
 					q.State, q.By, q.Why = before.State, before.By, before.Why
 				}
+			} else if room--; room < 0 {
+				f.withheld.unlisted = append(f.withheld.unlisted, q)
+				continue
 			}
 			sum := gitobj.Hash(gitobj.KindBlob, []byte(q.Branch+"\x00"+q.Key+"\x00"+q.Since.Format(time.RFC3339)))
 			q.ID = hex.EncodeToString(sum[:6])
@@ -269,6 +278,9 @@ func (h *Hub) quarantined(ctx context.Context, f *fold, was gitobj.ID) ([]move, 
 		if value, fresh := news[q]; fresh && !slices.Contains(f.withheld.gone, q) {
 			fileOf(files, q.Branch).set(q, value)
 		}
+	}
+	for _, q := range f.withheld.unlisted {
+		fileOf(files, q.Branch).unlisted = append(fileOf(files, q.Branch).unlisted, q)
 	}
 	for _, q := range f.withheld.gone {
 		if h.keeper.entries[q.Branch][q.Key] != nil {
@@ -318,6 +330,9 @@ func (h *Hub) keptLocked(w *withheld) {
 	h.keeper.meter.Count(w.counts)
 	for _, q := range w.entries {
 		h.keeper.put(q)
+		h.keeper.refused[refusedBy{q.Branch, q.Gate, q.Kind}]++
+	}
+	for _, q := range w.unlisted {
 		h.keeper.refused[refusedBy{q.Branch, q.Gate, q.Kind}]++
 	}
 	for _, q := range w.gone {

@@ -28,6 +28,8 @@ type file struct {
 	kept   []*Quarantined
 	values map[*Quarantined][]byte // new values that no blob has yet
 	gone   []*Quarantined
+	// unlisted are refused, but have no record: their commits are parents.
+	unlisted []*Quarantined
 }
 
 func fileOf(files map[string]*file, branch string) *file {
@@ -86,6 +88,14 @@ func (h *Hub) writeOne(ctx context.Context, f *fold, branch string, changes *fil
 		if err := changes.put(ctx, f, editor, q); err != nil {
 			return m, err
 		}
+	}
+	for _, q := range changes.unlisted {
+		if !slices.Contains(parents, q.Commit) {
+			parents = append(parents, q.Commit)
+		}
+	}
+	if n := len(changes.unlisted); n > 0 {
+		note = fmt.Sprintf("Unlisted: %d\n%s", n, note)
 	}
 	for _, q := range changes.gone {
 		for _, at := range []string{recordsAt, oldAt, newAt} {
