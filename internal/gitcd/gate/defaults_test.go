@@ -153,6 +153,9 @@ func TestComponents(t *testing.T) {
 			"no controller changes a config map", kcm, "/registry/configmaps/default/x", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","namespace":"default","uid":"ux"},"data":{"a":"2"}}`,
 			"heavens/kube-controller-manager may not change field .data.a (gate kube-controller-manager)",
 		},
+		{"node ports are freed with their Services", kcm, "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`, ""},
+		{"the scheduler frees no node ports", scheduler, "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`,
+			"heavens/kube-scheduler may not change field .data (gate kube-scheduler)"},
 		{"garbage is collected", kcm, "/registry/configmaps/default/x", "", ""},
 		{
 			"a new uid is a deletion and a creation", kcm, "/registry/configmaps/default/x", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","namespace":"default","uid":"uy"}}`,

@@ -85,6 +85,8 @@ func (a asked) sideEffect(v *view, res resource, p part) bool {
 		parent := v.any()
 		service := resource{name: "services", namespace: parent.text("spec", "parentRef", "namespace"), object: parent.text("spec", "parentRef", "name")}
 		return parent.text("spec", "parentRef", "resource") == "services" && a.may(service, "", "create", "update", "patch", "delete", "deletecollection")
+	case "ranges": // of node ports: who may change all Services takes and frees them
+		return p.verb == Update && a.may(resource{name: "services"}, "", "create", "update", "patch", "delete")
 	case "resourcequotas":
 		return status && a.creates(res.namespace)
 	case "poddisruptionbudgets":
