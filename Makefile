@@ -36,6 +36,7 @@ quickstart-down: build-sandbox  ## Remove all that quickstart made, and nothing 
 .PHONY: e2e
 e2e: build packages  ## The quick start, asserted (root)
 	@$(GO) test -tags e2e -count 1 -timeout 45m -v ./test/e2e/... ./internal/sandbox/machine/...
+	@$(GO) test -tags e2e -count 1 -timeout 15m -v -run '^TestKubelets$$' ./test/chaos
 
 .PHONY: lint
 lint: build-golangci-lint  ## All linters, the import law among them
@@ -66,6 +67,10 @@ fuzz:  ## Each fuzz target for FUZZTIME (default 30s)
 soak: build-test  ## Crashes of gitcd: SOAK_ROUNDS of power cuts (10000), then kill -9 for SOAK_SECONDS (60; an hour is 3600)
 	@SOAK_ROUNDS=$${SOAK_ROUNDS:-10000} $(GO) test -count 1 -timeout 3h -v -run '^TestCrash$$' ./test/crash
 	@SOAK_SECONDS=$${SOAK_SECONDS:-60} $(GO) test -count 1 -timeout 3h -v -run '^TestKill9$$' ./test/crash
+
+.PHONY: chaos
+chaos: build packages  ## Faults at random, CHAOS_DURATION of each kind (60s), with kubelets and without; heavens cut off for minutes (root; SEED repeats)
+	@$(GO) test -tags e2e -count 1 -timeout 3h -v ./test/chaos -args -chaos.long -chaos.seed=$${SEED:-0} -chaos.duration=$${CHAOS_DURATION:-60s}
 
 .PHONY: generate
 generate: build-controller-gen  ## Deep copies, CRDs, RBAC, webhook configurations and the table of Kubernetes' types

@@ -29,7 +29,7 @@ var (
 type world struct {
 	*cluster
 	front, manager, scheduler *member
-	nodes                     []*hollow
+	nodes                     []*node
 	stopNodes                 context.CancelFunc
 	stopped                   []<-chan struct{}
 }
@@ -47,7 +47,7 @@ func newWorld(t *testing.T, nodes int, tune tuning) *world {
 	w.stopNodes = cancel
 	t.Cleanup(cancel)
 	for i := range nodes {
-		n, done := w.addNode(ctx, t, i+1)
+		n, done := tune.addNode(w.cluster, ctx, t, i+1)
 		w.nodes = append(w.nodes, n)
 		w.stopped = append(w.stopped, done)
 	}
@@ -89,7 +89,7 @@ func (w *world) members() []*member {
 func (w *world) targets() []target {
 	all := []target{{name: "the hub", process: []*process{w.hub}}}
 	for _, m := range w.members() {
-		processes := []*process{m.gitcd, m.kube}
+		processes := append([]*process{m.gitcd, m.kube}, m.others...)
 		if m.component != nil {
 			processes = append(processes, m.component)
 		}
@@ -105,13 +105,19 @@ func (w *world) targets() []target {
 // at random, and asks the oracle.
 func TestHollow(t *testing.T) {
 	t.Parallel()
+	misfortunes(t, shippedTuning())
+}
+
+// misfortunes runs a world through faults at random, and asks the oracle.
+func misfortunes(t *testing.T, tune tuning) {
+	t.Helper()
 	seed := *seedFlag
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("repeat the order of faults with -chaos.seed=%d -chaos.duration=%s -chaos.nodes=%d -chaos.longest=%s", seed, *durationFlag, *nodesFlag, *longestFlag)
 	began := time.Now()
-	w := newWorld(t, *nodesFlag, shippedTuning())
+	w := newWorld(t, *nodesFlag, tune)
 	t.Logf("up after %s", time.Since(began).Round(time.Second))
 
 	work := newWorkload(w.front.client, seed)

@@ -49,15 +49,20 @@ type tuning struct {
 	apiServer, manager []string // flags
 	renew              time.Duration
 	eager              bool          // leases do not wait for company
+	dir                string        // to work in; empty: the test's own
 	after, settle      time.Duration // of the hold on Nodes; zero as shipped
+	addNode            func(*cluster, context.Context, *testing.T, int) (*node, <-chan struct{})
 }
 
 // shippedTuning leaves all as it is; the kubelet renews its lease every 10 s.
-func shippedTuning() tuning { return tuning{renew: 10 * time.Second} }
+func shippedTuning() tuning { return tuning{renew: 10 * time.Second, addNode: (*cluster).addHollow} }
 
 func newCluster(t *testing.T, tune tuning) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir(), bin: binDir(t), tuning: tune}
+	c := &cluster{t: t, dir: tune.dir, bin: binDir(t), tuning: tune}
+	if c.dir == "" {
+		c.dir = t.TempDir()
+	}
 	hcp := &controlplanev1.HeadlessControlPlane{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "blue"}}
 	hcp.Spec.Version = "v1.36.3"
 	var err error
@@ -110,6 +115,7 @@ type member struct {
 	gitcd     *process
 	kube      *process
 	component *process // nil at the front door and on hollow nodes
+	others    []*process
 	client    *kubernetes.Clientset
 }
 

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -36,7 +38,7 @@ func long(t *testing.T) {
 // after 6 s, and its pods stay for another 20 s.
 func quick() tuning {
 	return tuning{
-		renew: time.Second, eager: true, after: 2 * time.Second, settle: 35 * time.Second,
+		renew: time.Second, eager: true, addNode: (*cluster).addHollow, after: 2 * time.Second, settle: 35 * time.Second,
 		manager:   []string{"--node-monitor-grace-period=6s", "--node-monitor-period=1s"},
 		apiServer: []string{"--default-unreachable-toleration-seconds=20", "--default-not-ready-toleration-seconds=20"},
 	}
@@ -117,14 +119,13 @@ func (w *world) keepsPods(t *testing.T, links []*link, length time.Duration, wor
 		l.set(condition{cut: true})
 	}
 	t.Logf("cut for %s; %d pods run", length, len(before))
-	name := fmt.Sprintf("written-meanwhile-%d", time.Now().UnixNano())
+	token := fmt.Sprint(time.Now().UnixNano())
 	begin := time.Now()
 	for _, m := range w.members() {
-		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name + "-" + m.name}}
-		if _, err := m.client.CoreV1().ConfigMaps(namespace).Create(t.Context(), cm, metav1.CreateOptions{}); err != nil {
+		if err := m.leaveWord(t.Context(), token); err != nil {
 			t.Errorf("a write at %s while links are cut: %v", m.name, err)
 		}
-		if _, err := m.client.CoreV1().ConfigMaps(namespace).Get(t.Context(), cm.Name, metav1.GetOptions{}); err != nil {
+		if err := m.findWord(t.Context(), m, token); err != nil {
 			t.Errorf("a read at %s while links are cut: %v", m.name, err)
 		}
 	}
@@ -150,11 +151,36 @@ func (w *world) keepsPods(t *testing.T, links []*link, length time.Duration, wor
 	for _, m := range w.members() {
 		for _, at := range w.members() {
 			eventually(t, patience, "what "+m.name+" wrote, at "+at.name, func(ctx context.Context) error {
-				_, err := at.client.CoreV1().ConfigMaps(namespace).Get(ctx, name+"-"+m.name, metav1.GetOptions{})
-				return err
+				return m.findWord(ctx, at, token)
 			})
 		}
 	}
+}
+
+// leaveWord writes something that the heaven's gate lets it write: a node an
+// annotation of its Node, the others, which hold no pods, a lease.
+func (m *member) leaveWord(ctx context.Context, token string) error {
+	if strings.HasPrefix(m.branch, "nodes/") {
+		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"chaos.example.org/word":%q}}}`, token)
+		_, err := m.client.CoreV1().Nodes().Patch(ctx, m.name, types.MergePatchType, patch, metav1.PatchOptions{})
+		return err
+	}
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: m.name + "-" + token}}
+	_, err := m.client.CoordinationV1().Leases(namespace).Create(ctx, lease, metav1.CreateOptions{})
+	return err
+}
+
+// findWord looks for it at another heaven.
+func (m *member) findWord(ctx context.Context, at *member, token string) error {
+	if strings.HasPrefix(m.branch, "nodes/") {
+		n, err := at.client.CoreV1().Nodes().Get(ctx, m.name, metav1.GetOptions{})
+		if err == nil && n.Annotations["chaos.example.org/word"] != token {
+			err = fmt.Errorf("node %s has the annotations %v", m.name, n.Annotations)
+		}
+		return err
+	}
+	_, err := at.client.CoordinationV1().Leases(namespace).Get(ctx, m.name+"-"+token, metav1.GetOptions{})
+	return err
 }
 
 // podsReady complains about pods that are said not to be ready.
@@ -218,7 +244,7 @@ func (w *world) sayNodes(t *testing.T, at *member) {
 }
 
 // replaced cuts a node off until its pods are replaced elsewhere, and heals it.
-func (w *world) replaced(t *testing.T, n *hollow, work *workload) {
+func (w *world) replaced(t *testing.T, n *node, work *workload) {
 	t.Helper()
 	before := n.running()
 	if len(before) == 0 {

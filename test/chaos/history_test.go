@@ -313,3 +313,37 @@ func (h *history) story(uid types.UID) string {
 	}
 	return b.String()
 }
+
+// counts tells which commits changed the replicas of an object against all their parents.
+func (h *history) counts(at string) string {
+	of := func(c *commit) string {
+		dir, err := h.find(c.tree, path.Dir(at))
+		if err != nil || dir == "" {
+			return "none"
+		}
+		entries, err := h.list(dir)
+		if err != nil {
+			return err.Error()
+		}
+		i := slices.IndexFunc(entries, func(e entry) bool { return e.name == path.Base(at) })
+		if i < 0 {
+			return "none"
+		}
+		o, err := h.object(entries[i].id)
+		if err != nil || o.Spec.Replicas == nil {
+			return "unknown"
+		}
+		return strconv.Itoa(int(*o.Spec.Replicas))
+	}
+	var b strings.Builder
+	for _, c := range h.commits {
+		was := []string{}
+		for _, p := range c.parents {
+			was = append(was, of(p))
+		}
+		if now := of(c); !slices.Contains(was, now) && (now != "none" || len(was) > 0) || len(was) > 1 && was[0] != was[1] {
+			fmt.Fprintf(&b, "  %s by %s: replicas %v -> %s\n", c.id[:12], c.author, was, now)
+		}
+	}
+	return b.String()
+}

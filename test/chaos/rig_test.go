@@ -62,7 +62,12 @@ type process struct {
 // log is printed if the test fails.
 func (c *cluster) start(t *testing.T, name, binary string, args ...string) *process {
 	t.Helper()
-	p := &process{t: c.t, name: name, path: filepath.Join(c.bin, binary), args: args, log: c.path("logs", name+".log"), finished: make(chan struct{})}
+	return c.startPath(t, name, filepath.Join(c.bin, binary), args...)
+}
+
+func (c *cluster) startPath(t *testing.T, name, path string, args ...string) *process {
+	t.Helper()
+	p := &process{t: c.t, name: name, path: path, args: args, log: c.path("logs", name+".log"), finished: make(chan struct{})}
 	if err := os.MkdirAll(filepath.Dir(p.log), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox"
 )
 
 const namespace = "default"
@@ -31,6 +33,7 @@ type told struct {
 	Deleted    bool      // and acknowledged
 	Replicas   int32     // what was acknowledged last; of a Job, its completions
 	Unsure     bool      // a request ended without an answer: either may be so
+	Answers    []string  // for a person to read
 }
 
 // workload is what people do at the front door.
@@ -180,10 +183,11 @@ func uidOf(o metav1.Object, err error) types.UID {
 }
 
 func podSpec(restart corev1.RestartPolicy) corev1.PodSpec {
-	return corev1.PodSpec{
-		RestartPolicy: restart, TerminationGracePeriodSeconds: new(int64(2)),
-		Containers: []corev1.Container{{Name: "c", Image: "registry.k8s.io/pause:3.10", Env: []corev1.EnvVar{{Name: "ROUND", Value: "0"}}}},
+	c := corev1.Container{Name: "c", Image: sandbox.ImagePause, Env: []corev1.EnvVar{{Name: "ROUND", Value: "0"}}}
+	if restart == corev1.RestartPolicyNever {
+		c.Image, c.Command = sandbox.ImageGitcd, []string{"/gitcd", "--help"} // it ends, and well
 	}
+	return corev1.PodSpec{RestartPolicy: restart, TerminationGracePeriodSeconds: new(int64(2)), Containers: []corev1.Container{c}}
 }
 
 func (w *person) remove(ctx context.Context, o *told) {
@@ -210,6 +214,7 @@ func (w *person) remove(ctx context.Context, o *told) {
 	case "ConfigMap":
 		err = w.client.CoreV1().ConfigMaps(namespace).Delete(ctx, o.Name, options)
 	}
+	o.note("delete", err)
 	w.answer(o, err, func() { o.Deleted = true })
 }
 
@@ -221,25 +226,30 @@ func (w *workload) answer(o *told, err error, ok func()) {
 	case err == nil || apierrors.IsNotFound(err):
 		w.acked++
 		ok()
-	case apierrors.IsConflict(err):
 	default:
+		// A conflict is no better than silence: the first try may have been kept, and its answer lost.
 		w.lost++
 		o.Unsure = true
 	}
 }
 
+// note keeps what was asked and answered about an object.
+func (o *told) note(what string, err error) {
+	o.Answers = append(o.Answers, fmt.Sprintf("%s %s: %v", time.Now().Format("15:04:05.000"), what, err))
+}
+
 func (w *person) scale(ctx context.Context, o *told) {
 	replicas := int32(w.rng.IntN(6))
-	w.update(ctx, o, func(d *appsv1.Deployment) { d.Spec.Replicas = &replicas }, func() { o.Replicas = replicas })
+	w.update(ctx, o, fmt.Sprintf("scale to %d", replicas), func(d *appsv1.Deployment) { d.Spec.Replicas = &replicas }, func() { o.Replicas = replicas })
 }
 
 func (w *person) roll(ctx context.Context, o *told) {
 	round := fmt.Sprint(w.rng.IntN(1000))
-	w.update(ctx, o, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Env[0].Value = round }, func() {})
+	w.update(ctx, o, "roll", func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Env[0].Value = round }, func() {})
 }
 
 // update changes a Deployment. It is unsure what holds if there is no answer: the last one counts that there is.
-func (w *person) update(ctx context.Context, o *told, change func(*appsv1.Deployment), ok func()) {
+func (w *person) update(ctx context.Context, o *told, what string, change func(*appsv1.Deployment), ok func()) {
 	ctx, cancel := request(ctx)
 	defer cancel()
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
@@ -251,6 +261,7 @@ func (w *person) update(ctx context.Context, o *told, change func(*appsv1.Deploy
 		_, err = w.client.AppsV1().Deployments(namespace).Update(ctx, d, metav1.UpdateOptions{})
 		return err
 	})
+	o.note(what, err)
 	w.answer(o, err, ok)
 }
 
