@@ -68,9 +68,12 @@ func serveHub(ctx context.Context, c *gitcdv1.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	o := hub.Options{Log: logger, Gates: gates, Approvers: c.Hub.Approvers}
+	o := hub.Options{Genesis: c.Hub.GenesisBranch, Gates: gates, Approvers: c.Hub.Approvers, Log: logger}
 	if m != nil {
 		o.Forge = func() any { return m.Status() }
+	}
+	if o.Settings, err = mergeSettings(c.Merge); err != nil {
+		return err
 	}
 	h = hub.New(j, o)
 	l, err := listenTLS(ctx, c.Hub.Listen, &c.Hub.TLS)

@@ -19,6 +19,7 @@ import (
 
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pull"
 )
 
@@ -201,7 +202,13 @@ func (h *heaven) makePullers() error {
 		if err != nil {
 			return err
 		}
-		h.pullers = append(h.pullers, pull.New(h.branch.Store, h.branch.Journal, client, pullOptions(h.config.Branch, from, h.log)))
+		o := pullOptions(h.config.Branch, from, h.log)
+		settings, err := mergeSettings(h.config.Merge)
+		if err != nil {
+			return err
+		}
+		o.Owner = slices.Concat(settings.Owners, merge.DefaultOwners()).Owner
+		h.pullers = append(h.pullers, pull.New(h.branch.Store, h.branch.Journal, client, o))
 	}
 	return nil
 }

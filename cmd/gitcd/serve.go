@@ -243,6 +243,7 @@ func (h *heaven) enter(j *journal.Journal, store *mvcc.Store) error {
 		return err
 	}
 	h.exchange = exchange.New(store, j, h.up, o)
+	h.up.Settings = h.exchange.Use
 	return nil
 }
 

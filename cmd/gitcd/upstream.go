@@ -98,6 +98,10 @@ func (h *heaven) exchangeOptions() (exchange.Options, error) {
 	if u := c.Upstream; u.Kind == gitcdv1.UpstreamGit {
 		o.MovesMain, o.PushEvery, o.Poll, o.Timeout = u.Merger == gitcdv1.MergerSelf, u.PushInterval.Duration, u.PollInterval.Duration, 5*time.Minute
 	}
+	var err error
+	if o.Settings, err = mergeSettings(c.Merge); err != nil {
+		return o, err
+	}
 	var once sync.Once
 	o.OnFenced = func(e *exchange.FencedError) {
 		once.Do(func() {

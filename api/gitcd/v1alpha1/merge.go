@@ -4,6 +4,7 @@
 package v1alpha1
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -89,7 +90,13 @@ func (f KeyFilter) empty() bool { return len(f.Include) == 0 && len(f.Exclude) =
 // fieldPath begins like the paths of conflict records: .spec.replicas or .metadata.labels["a/b"].
 var fieldPath = regexp.MustCompile(`^([.\[][^\s]+.*)?$`)
 
-func (m *Merge) validate(p *problems) {
+// longestMerge is how long the settings may be in JSON: a hub says them on one line to each heaven.
+const longestMerge = 64 << 10
+
+func (m *Merge) validate(p *problems, pulls bool) {
+	if text, err := json.Marshal(m); err != nil || len(text) > longestMerge {
+		p.add("merge", "takes %d bytes as JSON; %d is the most: write patterns in place of long lists", len(text), longestMerge)
+	}
 	for i, o := range m.Owners {
 		field := fmt.Sprintf("merge.owners[%d]", i)
 		p.keyPattern(field+".key", o.Key)
@@ -113,6 +120,9 @@ func (m *Merge) validate(p *problems) {
 			if f.Take != TakeOurs && f.Take != TakeTheirs {
 				p.add(at+".take", "is %q; write ours, the branch's value, or theirs, main's", f.Take)
 			}
+		}
+		if pulls {
+			p.add(field, "is about a branch and its main, but the other branch of a pull is just that; remove it, or the pulls")
 		}
 		p.filter(field+".toMain", b.ToMain)
 		p.filter(field+".fromMain", b.FromMain)

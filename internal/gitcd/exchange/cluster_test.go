@@ -256,7 +256,9 @@ func (v *heaven) serve(ctx context.Context) (err error) {
 	if v.tune != nil {
 		v.tune(&o)
 	}
-	v.exchange = exchange.New(v.store, v.journal, v.remote(), o)
+	up := v.remote()
+	v.exchange = exchange.New(v.store, v.journal, up, o)
+	up.Settings = v.exchange.Use
 	var run context.Context
 	run, v.stop = context.WithCancel(context.Background())
 	v.ended = make(chan error, 1)

@@ -46,8 +46,8 @@ type Options struct {
 	// OnFenced is called once when another writer has the branch. When it
 	// returns, nothing more must be acknowledged. Default: nothing to stop.
 	OnFenced func(*FencedError)
-	// Owner says which branch owns a field, as in merge.Policy.
-	Owner func(key, path string) string
+	// Settings say how the branch meets main, until the hub says its own: Use. Default: gitcd's own.
+	Settings merge.Settings
 	// Grains say which keys are lazy: those of grain Batch wait for company. Default layout.DefaultGrains.
 	Grains layout.Grains
 	// LazyWait is how long a commit of lazy keys alone waits for company. Default 10 s.
@@ -98,9 +98,6 @@ func (o Options) withDefaults() Options {
 	if o.OnFenced == nil {
 		o.OnFenced = func(*FencedError) {}
 	}
-	if o.Owner == nil {
-		o.Owner = merge.DefaultOwners().Owner
-	}
 	if o.Grains == nil {
 		o.Grains = layout.DefaultGrains()
 	}
@@ -127,23 +124,26 @@ type Exchange struct {
 	polled atomic.Bool   // the upstream has no stream
 	hints  chan struct{} // holds one token when somebody says that there are news
 
+	settings atomic.Pointer[merge.Settings] // what the hub said last, or the options
+
 	// The loop owns what follows.
 	history  *merge.History
-	own      gitobj.ID // the own branch upstream, as far as known
-	known    bool      // whether own is
-	main     gitobj.ID // the last main heard of
-	steps    []Notice  // packs that lead to it
-	heard    time.Time // since when main is not joined though it was fetched, since all that is new in it is lazy
-	joined   gitobj.ID // the last main that the head holds
-	heldIn   gitobj.ID // the own branch upstream when main was joined last: joined holds it
-	connects int       // the link that own was read on
-	awaited  gitobj.ID // what was pushed and not seen in main
-	until    time.Time // how long to await it
-	lazy     time.Time // since when lazy changes wait; zero if none do
-	lazily   time.Time // when lazy changes were pushed last
-	urgent   bool      // the head tells of conflicts, which do not wait
-	pushAt   time.Time // no push before
-	retry    time.Time // no call before; zero if the link is good
+	using    *merge.Settings // which history goes by
+	own      gitobj.ID       // the own branch upstream, as far as known
+	known    bool            // whether own is
+	main     gitobj.ID       // the last main heard of
+	steps    []Notice        // packs that lead to it
+	heard    time.Time       // since when main is not joined though it was fetched, since all that is new in it is lazy
+	joined   gitobj.ID       // the last main that the head holds
+	heldIn   gitobj.ID       // the own branch upstream when main was joined last: joined holds it
+	connects int             // the link that own was read on
+	awaited  gitobj.ID       // what was pushed and not seen in main
+	until    time.Time       // how long to await it
+	lazy     time.Time       // since when lazy changes wait; zero if none do
+	lazily   time.Time       // when lazy changes were pushed last
+	urgent   bool            // the head tells of conflicts, which do not wait
+	pushAt   time.Time       // no push before
+	retry    time.Time       // no call before; zero if the link is good
 	pause    *pause
 	released bool // the hold is over
 
@@ -163,6 +163,8 @@ func New(store Store, repo Repository, up Upstream, o Options) *Exchange {
 		store: store, repo: remembering, up: up, o: o.withDefaults(), ref: heads + o.Branch,
 		news: newNews(), hints: make(chan struct{}, 1), history: merge.NewHistory(remembering),
 	}
+	x.settings.Store(&x.o.Settings)
+	x.using = &x.o.Settings
 	x.pause = x.o.pauses()
 	x.status.s = Status{Branch: o.Branch, Epoch: o.Epoch, Holder: o.Holder}
 	return x

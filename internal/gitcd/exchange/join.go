@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
@@ -34,6 +35,23 @@ func (x *Exchange) join(ctx context.Context, theirs gitobj.ID) error {
 	return fmt.Errorf("merge main into %s: %w", x.o.Branch, errNeverStill)
 }
 
+// Use takes the settings that the hub merges by: both ends of a merge go by
+// the same, or they would differ about a conflict. It is safe for concurrent use.
+func (x *Exchange) Use(s merge.Settings) {
+	if !reflect.DeepEqual(*x.settings.Load(), s) {
+		x.settings.Store(&s)
+	}
+}
+
+// policy is that of the settings as they are now.
+func (x *Exchange) policy() merge.Policy {
+	now := x.settings.Load()
+	if x.using != now { // bases that were worked out by other rules do not count
+		x.using, x.history = now, merge.NewHistory(x.repo)
+	}
+	return now.Policy(x.o.Branch, merge.MainBranch, merge.MainBranch)
+}
+
 // tryJoin computes a merge and hands it to the store, which refuses it if a
 // key was written meanwhile.
 func (x *Exchange) tryJoin(ctx context.Context, theirs gitobj.ID) (done bool, err error) {
@@ -41,8 +59,7 @@ func (x *Exchange) tryJoin(ctx context.Context, theirs gitobj.ID) (done bool, er
 	if err != nil {
 		return false, fmt.Errorf("read the store: %w", err)
 	}
-	p := merge.Policy{Ours: x.o.Branch, Theirs: merge.MainBranch, Integrator: merge.MainBranch, Owner: x.o.Owner}
-	m, err := x.history.Merge(ctx, view.Head, theirs, p)
+	m, err := x.history.Merge(ctx, view.Head, theirs, x.policy())
 	if err != nil {
 		return false, err
 	}

@@ -29,11 +29,16 @@ const (
 // decided are recorded in it: the commit and its record are one. Where there
 // are very many, the later records name the blobs instead of the fields'
 // values, and the last resort is their number: both sides are the parents.
+// What filters held back is said as well.
 func Message(subject string, m merge.Merged, o merge.Occasion) (string, error) {
 	var out strings.Builder
 	out.WriteString(subject + "\n")
+	held := m.Trailer()
+	if held != "" {
+		held = "\n" + held
+	}
 	if len(m.Conflicts) == 0 {
-		return out.String(), nil
+		return out.String() + held, nil
 	}
 	fmt.Fprintf(&out, "\nConflicts: %d\n", len(m.Conflicts))
 	for i, c := range m.Conflicts {
@@ -54,7 +59,7 @@ func Message(subject string, m merge.Merged, o merge.Occasion) (string, error) {
 		}
 		out.WriteString(conflictTrailer + line + "\n")
 	}
-	return out.String(), nil
+	return out.String() + held, nil
 }
 
 func recordLine(c merge.Conflict, o merge.Occasion) (string, error) {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
 )
 
@@ -36,6 +37,8 @@ type Remote struct {
 	Silence time.Duration
 	// Clock measures the silence. Default the real one.
 	Clock clock.Clock
+	// Settings is told how the hub merges, before any head that it is told. Default: nobody is.
+	Settings func(merge.Settings)
 }
 
 // NewHubRemote returns the upstream of a hub at a base URL, as https://host:8443.
@@ -55,6 +58,8 @@ type notice struct {
 	ID   gitobj.ID `json:"id"`
 	From gitobj.ID `json:"from"`
 	Pack int       `json:"pack"`
+	// Merge is in the first line, which has nothing else.
+	Merge *merge.Settings `json:"merge"`
 }
 
 // The bounds of a stream's lines, and of the packs between them.
@@ -126,7 +131,12 @@ func (r *Remote) Watch(ctx context.Context, refs []string, tell func(Notice)) er
 		case alive <- struct{}{}:
 		default:
 		}
-		tell(Notice{Ref: n.Ref, ID: n.ID, From: n.From, Pack: pack})
+		if n.Merge != nil && r.Settings != nil {
+			r.Settings(*n.Merge)
+		}
+		if n.Ref != "" {
+			tell(Notice{Ref: n.Ref, ID: n.ID, From: n.From, Pack: pack})
+		}
 	}
 }
 

@@ -121,7 +121,7 @@ func (h *Hub) plan(ctx context.Context, f *fold, ref string, head gitobj.ID) (me
 		return f.planned.merged, nil
 	}
 	h.view.fold = f
-	m, err := h.history.Merge(ctx, f.main, head, policy(branchOf(ref)))
+	m, err := h.history.Merge(ctx, f.main, head, h.policy(branchOf(ref)))
 	if err == nil {
 		f.planned = planned{f.main, head, m}
 	}

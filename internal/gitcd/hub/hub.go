@@ -39,6 +39,8 @@ type Options struct {
 	Identify func(*http.Request) (string, error)
 	// Genesis is the branch that main begins with. Default: whichever is pushed first.
 	Genesis string
+	// Settings say how branches meet main. Heavens hear them at the beginning of each watch stream. Default: gitcd's own.
+	Settings merge.Settings
 	// Limits bound a push.
 	Limits transport.Limits
 	// Heartbeat is how often a watch stream says that it lives. Default 10 s.

@@ -18,6 +18,7 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/hub"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
 )
 
@@ -264,7 +265,7 @@ func TestBadApple(t *testing.T) {
 
 // TestWatch holds law H8's better half: each change is told at once, and a new stream begins with what is.
 func TestWatch(t *testing.T) {
-	r := start(t, hub.Options{Heartbeat: 50 * time.Millisecond})
+	r := start(t, hub.Options{Heartbeat: 50 * time.Millisecond, Settings: merge.Settings{Owners: merge.OwnerRules{{Key: "/registry/x", Branch: "heavens/a"}}}})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/v1/watch?ref=refs/heads/main&ref=refs/heads/heavens/a", nil)
@@ -287,6 +288,9 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		return n
+	}
+	if n := next(); n.Ref != "" || !strings.Contains(lines.Text(), `{"merge":{"owners":[{"key":"/registry/x"`) {
+		t.Fatalf("the stream begins with %s, want how branches are merged", lines.Text())
 	}
 	for _, ref := range []string{"refs/heads/main", "refs/heads/heavens/a"} {
 		if n := next(); n.Ref != ref || !n.ID.IsZero() {

@@ -22,8 +22,8 @@ const mainBranch = merge.MainBranch
 
 // policy decides conflicts between main and a branch. The heaven that merges
 // main uses the same one with the names swapped.
-func policy(branch string) merge.Policy {
-	return merge.Policy{Ours: mainBranch, Theirs: branch, Integrator: mainBranch, Owner: merge.DefaultOwners().Owner}
+func (h *Hub) policy(branch string) merge.Policy {
+	return h.o.Settings.Policy(mainBranch, branch, mainBranch)
 }
 
 // fold joins one branch to main (law H4).
@@ -81,7 +81,7 @@ func (h *Hub) join(ctx context.Context, f *fold, m merge.Merged, branch string, 
 		f.merges++
 	}
 	who, was := latest(ours, theirs), f.main
-	f.replace(f.joint.with(branch, head).commit(tree, who))
+	f.replace(f.joint.with(branch, head, m.Trailer()).commit(tree, who))
 	occasion := merge.Occasion{
 		Who: who.Name, When: who.When,
 		Bases: m.Bases, Ours: was, Theirs: head, OurBranch: mainBranch, TheirBranch: branch,

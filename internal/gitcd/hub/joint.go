@@ -26,10 +26,12 @@ type joint struct {
 	base  gitobj.ID // main without it
 	heads []gitobj.ID
 	names []string // of the branches
+	held  string   // trailers that say what was held back of which
 }
 
 // with is the joint of one branch more.
-func (j joint) with(branch string, head gitobj.ID) joint {
+func (j joint) with(branch string, head gitobj.ID, held string) joint {
+	j.held += held
 	j.heads = append(slices.Clip(j.heads), head)
 	j.names = append(slices.Clip(j.names), branch)
 	return j
@@ -40,6 +42,9 @@ func (j joint) commit(tree gitobj.ID, who gitobj.Signature) (joint, transport.Ob
 	message := "merge " + j.names[0] + " into main\n"
 	if len(j.names) > 1 {
 		message = fmt.Sprintf("merge %d branches into main\n\n%s\n", len(j.names), strings.Join(j.names, "\n"))
+	}
+	if j.held != "" {
+		message += "\n" + j.held
 	}
 	o := encode(tree, append([]gitobj.ID{j.base}, j.heads...), who, message)
 	j.id = o.ID

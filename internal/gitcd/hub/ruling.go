@@ -169,7 +169,7 @@ func (h *Hub) admit(ctx context.Context, f *fold, r ruling, chosen []*Quarantine
 	if err != nil {
 		return err
 	}
-	p := policy(r.what.Branch)
+	p := h.policy(r.what.Branch)
 	p.Owner = func(string, string) string { return r.what.Branch } // a person has decided for it
 	planned, err := merge.Plan(ctx, scratch, base, main.Tree, theirs, p)
 	if err != nil || len(planned.Changes) == 0 {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
 )
 
@@ -56,7 +57,7 @@ func (h *Hub) watch(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("X-Accel-Buffering", "no")
-	out := &noticeWriter{w: w, control: http.NewResponseController(w), refs: refs}
+	out := &noticeWriter{w: w, control: http.NewResponseController(w), refs: refs, settings: h.o.Settings}
 	if r.URL.Query().Get("packs") != "" {
 		out.step = func(from, to gitobj.ID) []byte { return h.git.Step(r.Context(), from, to) }
 	}
@@ -80,6 +81,12 @@ func (h *Hub) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// preamble is the first line of a stream: how branches meet main here. It comes
+// before any head, so that what merges a head that it heard of goes by it.
+type preamble struct {
+	Merge merge.Settings `json:"merge"`
+}
+
 // noticeWriter sends what changed since it last sent.
 type noticeWriter struct {
 	w       http.ResponseWriter
@@ -87,6 +94,8 @@ type noticeWriter struct {
 	refs    []string
 	sent    []gitobj.ID
 	step    func(from, to gitobj.ID) []byte // nil: no packs are sent
+
+	settings merge.Settings
 }
 
 func (n *noticeWriter) send(ids []gitobj.ID, all bool) error {
@@ -96,6 +105,11 @@ func (n *noticeWriter) send(ids []gitobj.ID, all bool) error {
 		return err
 	}
 	enc := json.NewEncoder(n.w)
+	if n.sent == nil {
+		if err := enc.Encode(preamble{n.settings}); err != nil {
+			return err
+		}
+	}
 	for i, id := range ids {
 		if !all && len(n.sent) == len(ids) && n.sent[i] == id {
 			continue
