@@ -15,24 +15,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-)
 
-// tool finds a binary that `make build-test` builds.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("HEADLESS_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "bin")
-	}
-	path, err := filepath.Abs(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v; run make build", err)
-	}
-	return path
-}
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
+)
 
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
@@ -41,7 +26,7 @@ func run(t *testing.T, name string, args ...string) string {
 	cmd.Stderr = &stderr
 	home := t.TempDir()
 	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home, "XDG_CACHE_HOME="+home, "KUBECONFIG=/dev/null",
-		"CLUSTERCTL_DISABLE_VERSIONCHECK=true", "KUSTOMIZE="+tool(t, "kustomize"), "HTTPS_PROXY=http://127.0.0.1:1", "HTTP_PROXY=http://127.0.0.1:1")
+		"CLUSTERCTL_DISABLE_VERSIONCHECK=true", "KUSTOMIZE="+testbin.Path(t, "kustomize"), "HTTPS_PROXY=http://127.0.0.1:1", "HTTP_PROXY=http://127.0.0.1:1")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", filepath.Base(name), strings.Join(args, " "), err, stderr.String())
@@ -71,7 +56,7 @@ func TestReleaseIsAClusterctlRepository(t *testing.T) {
 	dir := t.TempDir()
 	run(t, "../hack/release.sh", "v0.1.7", dir)
 	clusterctl := func(args ...string) string {
-		return run(t, tool(t, "clusterctl"), append([]string{"--config", filepath.Join(dir, "clusterctl.yaml")}, args...)...)
+		return run(t, testbin.Path(t, "clusterctl"), append([]string{"--config", filepath.Join(dir, "clusterctl.yaml")}, args...)...)
 	}
 	for _, p := range []struct{ flag, name, namespace, providers string }{
 		{"--control-plane", "headless", "headless-control-plane-system", "control-plane"},

@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 func TestMemberIDs(t *testing.T) {
-	url := freeURL(t)
+	url := testbin.URL(t)
 	dir := filepath.Join(t.TempDir(), "r.git")
 	args := []string{"--dir", dir, "--listen", url}
 	s := serve(t, []string{url}, append(args, "--name", "etcd-0", "--cluster-id", "cdf818194e3a8c32", "--member-id", "8E9E05C52164694D")...)
@@ -38,7 +40,7 @@ func TestMemberIDs(t *testing.T) {
 
 // TestTwoBranches serves two branches of one repository from one process.
 func TestTwoBranches(t *testing.T) {
-	blue, green, status := freeURL(t), freeURL(t), strings.TrimPrefix(freeURL(t), "http://")
+	blue, green, status := testbin.URL(t), testbin.URL(t), strings.TrimPrefix(testbin.URL(t), "http://")
 	dir := filepath.Join(t.TempDir(), "r.git")
 	file := config(t, `repository: %s
 statusListen: %s

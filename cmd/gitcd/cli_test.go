@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // program is the gitcd under test, made of the sources beside this file.
@@ -38,23 +39,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// tool returns the path of a program that make build put into bin.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("HEADLESS_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "bin")
-	}
-	path, err := filepath.Abs(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v; run make build, or say with HEADLESS_BIN where %s is", err, name)
-	}
-	return path
-}
-
 // run runs a program to its end, which must be good.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
@@ -76,19 +60,6 @@ func output(t *testing.T, name string, args ...string) (string, error) {
 func git(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	return run(t, "git", append([]string{"-C", dir}, args...)...)
-}
-
-// freeURL returns a loopback URL that nobody listens on.
-func freeURL(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return "http://" + l.Addr().String()
 }
 
 // server is a running gitcd.
@@ -116,7 +87,7 @@ func serve(t *testing.T, urls []string, args ...string) *server {
 				t.Fatalf("gitcd ended: %v\n%s", err, s.log)
 			default:
 			}
-			_, err := output(t, tool(t, "etcdctl"), "--endpoints", url, "--command-timeout=1s", "get", "x")
+			_, err := output(t, testbin.Path(t, "etcdctl"), "--endpoints", url, "--command-timeout=1s", "get", "x")
 			return err == nil
 		})
 	}
@@ -156,7 +127,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // ctl runs etcdctl.
 func ctl(t *testing.T, url string, args ...string) string {
 	t.Helper()
-	return run(t, tool(t, "etcdctl"), append([]string{"--endpoints", url}, args...)...)
+	return run(t, testbin.Path(t, "etcdctl"), append([]string{"--endpoints", url}, args...)...)
 }
 
 func config(t *testing.T, format string, args ...any) string {

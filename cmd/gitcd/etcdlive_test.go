@@ -24,6 +24,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // authority signs certificates, as kubeadm does below /etc/kubernetes/pki/etcd.
@@ -172,8 +174,8 @@ func TestKubeadmManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.write("crl", "X509 CRL", list)
-	secure := func() string { return strings.Replace(freeURL(t), "http:", "https:", 1) }
-	client, metrics, data := secure(), freeURL(t), filepath.Join(t.TempDir(), "etcd")
+	secure := func() string { return strings.Replace(testbin.URL(t), "http:", "https:", 1) }
+	client, metrics, data := secure(), testbin.URL(t), filepath.Join(t.TempDir(), "etcd")
 	args := append(manifest(a, data, client, secure(), metrics), "--client-crl-file="+a.path("crl"))
 	s, log := asEtcd(t, args...)
 
@@ -182,7 +184,7 @@ func TestKubeadmManifest(t *testing.T) {
 		if with != nil {
 			creds = append(creds, "--cert="+with.path(name+".crt"), "--key="+with.path(name+".key"))
 		}
-		return output(t, tool(t, "etcdctl"), append(creds, args...)...)
+		return output(t, testbin.Path(t, "etcdctl"), append(creds, args...)...)
 	}
 	if out, err := etcdctl(a, "client", "put", "a", "b"); err != nil || out != "OK" {
 		t.Fatal(out, err)
@@ -262,7 +264,7 @@ func get(t *testing.T, url string) int {
 // TestEtcdLog has every line in etcd's shape, with what gitcd does not know.
 func TestEtcdLog(t *testing.T) {
 	t.Parallel()
-	url := freeURL(t)
+	url := testbin.URL(t)
 	s, log := asEtcd(t, "-data-dir", t.TempDir(), "-listen-client-urls", url, "--experimental-thing=1", "--log-level=debug")
 	s.stop()
 	if !strings.Contains(log(), "--experimental-thing is unknown to gitcd") {
@@ -281,7 +283,7 @@ func TestEtcdSockets(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	socket := "unix://" + filepath.Join(dir, "s")
-	https := strings.Replace(freeURL(t), "http:", "https:", 1)
+	https := strings.Replace(testbin.URL(t), "http:", "https:", 1)
 	_, _ = asEtcd(t, "--data-dir="+filepath.Join(dir, "d"), "--listen-client-urls="+socket+","+https, "--auto-tls")
 	if out := ctl(t, socket, "put", "a", "b"); out != "OK" {
 		t.Error(out)
@@ -295,15 +297,15 @@ func TestEtcdSockets(t *testing.T) {
 // genuine starts a real etcd on a data directory.
 func genuine(t *testing.T, data string) (url string, end func(os.Signal)) {
 	t.Helper()
-	url, peer := freeURL(t), freeURL(t)
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), tool(t, "etcd"), "--data-dir="+data, "--listen-client-urls="+url, "--advertise-client-urls="+url,
+	url, peer := testbin.URL(t), testbin.URL(t)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), testbin.Path(t, "etcd"), "--data-dir="+data, "--listen-client-urls="+url, "--advertise-client-urls="+url,
 		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer, "--log-level=error", "--backend-batch-interval=1m")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended already, unless the test failed
 	eventually(t, "etcd answers", func() bool {
-		_, err := output(t, tool(t, "etcdctl"), "--endpoints", url, "--command-timeout=1s", "get", "x")
+		_, err := output(t, testbin.Path(t, "etcdctl"), "--endpoints", url, "--command-timeout=1s", "get", "x")
 		return err == nil
 	})
 	return url, func(s os.Signal) {
@@ -325,12 +327,12 @@ func TestAdopt(t *testing.T) {
 	url, end = genuine(t, data)
 	ctl(t, url, "put", "b", "1")
 	end(syscall.SIGKILL)
-	if out, err := output(t, program, "etcd", "--data-dir="+data, "--listen-client-urls="+freeURL(t)); err == nil || !strings.Contains(out, "entries that its database lacks") {
+	if out, err := output(t, program, "etcd", "--data-dir="+data, "--listen-client-urls="+testbin.URL(t)); err == nil || !strings.Contains(out, "entries that its database lacks") {
 		t.Fatalf("%v: %s", err, out)
 	}
 	_, end = genuine(t, data)
 	end(syscall.SIGTERM)
-	url = freeURL(t)
+	url = testbin.URL(t)
 	_, log := asEtcd(t, "--data-dir="+data, "--listen-client-urls="+url)
 	if !strings.Contains(log(), "took over the data of another etcd") {
 		t.Error(log())
@@ -357,7 +359,7 @@ func TestAdoptAuth(t *testing.T) {
 		ctl(t, url, args...)
 	}
 	end(syscall.SIGTERM)
-	here := freeURL(t)
+	here := testbin.URL(t)
 	refused := func(also string) {
 		t.Helper()
 		out, err := output(t, program, "etcd", "--data-dir="+data, "--listen-client-urls="+here)

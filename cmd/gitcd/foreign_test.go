@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // project makes a repository as people have them, with a work tree, and a bare copy of it.
@@ -57,7 +59,7 @@ func TestAnyRepository(t *testing.T) {
 	if !strings.Contains(out, "branch main: 4 keys, revisions 100 to 107") || !strings.Contains(out, "first=[link]") {
 		t.Errorf("init: %s", out)
 	}
-	url := freeURL(t)
+	url := testbin.URL(t)
 	args := []string{"--dir", bare, "--listen", url, "--key-prefix", "="}
 	s := serve(t, []string{url}, args...)
 	if got := ctl(t, url, "get", "", "--from-key", "--keys-only"); got != ".github/w.yml\n\nREADME.md\n\na b/ü.txt\n\nrun.sh\n" {

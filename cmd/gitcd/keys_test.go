@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // TestKeyPrefix serves keys from a directory of a tree that holds others, too.
 func TestKeyPrefix(t *testing.T) {
-	blue, green := freeURL(t), freeURL(t)
+	blue, green := testbin.URL(t), testbin.URL(t)
 	dir := filepath.Join(t.TempDir(), "r.git")
 	s := serve(t, []string{green}, "--dir", dir, "--listen", green, "--branch", "state", "--key-prefix", "/=clusters/green/")
 	ctl(t, green, "put", "/a", "green")
@@ -25,7 +27,7 @@ func TestKeyPrefix(t *testing.T) {
 	ctl(t, blue, "put", "/registry/a/b", "2")
 	ctl(t, blue, "put", "/registry/c", "3")
 	ctl(t, blue, "put", "compact_rev_key", "0") // of grain Local: it needs no place
-	out, err := output(t, tool(t, "etcdctl"), "--endpoints", blue, "put", "/other", "x")
+	out, err := output(t, testbin.Path(t, "etcdctl"), "--endpoints", blue, "put", "/other", "x")
 	if err == nil || !strings.Contains(out, "begins with no prefix that is served here") || !strings.Contains(out, "clusters/blue/") {
 		t.Errorf("a key outside: %v %s", err, out)
 	}

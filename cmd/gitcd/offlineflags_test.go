@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // exits runs a program and returns what it says and its exit code.
@@ -28,7 +30,7 @@ func exits(t *testing.T, args ...string) (out string, code int) {
 // grains, than they would by themselves: only who knows that reports rightly.
 func TestOfflineConfig(t *testing.T) {
 	t.Parallel()
-	url, green := freeURL(t), freeURL(t)
+	url, green := testbin.URL(t), testbin.URL(t)
 	dir := filepath.Join(t.TempDir(), "r.git")
 	file := config(t, `repository: %s
 branches:

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // forge serves the repositories of a directory with stock Git, to one user.
@@ -87,7 +89,7 @@ func TestPull(t *testing.T) {
 		t.Errorf("pull: %s", got)
 	}
 	// Served, it pulls by itself, and merges with what is written here.
-	url := freeURL(t)
+	url := testbin.URL(t)
 	file := config(t, "repository: %s\nbranch: main\nlisteners: [{url: %q}]\nkeys: [{prefix: \"\", tree: \"\"}]\npulls: [{url: %q, interval: 200ms, credentialsFile: %s}]\n", dir, url, from, secrets)
 	s := serve(t, []string{url}, "--config", file)
 	ctl(t, url, "put", "own", "1")

@@ -9,13 +9,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // TestRepack asks a running gitcd to repack, is refused its directory, and
 // repacks it when it has ended.
 func TestRepack(t *testing.T) {
 	t.Parallel()
-	dir, url := filepath.Join(t.TempDir(), "r.git"), freeURL(t)
+	dir, url := filepath.Join(t.TempDir(), "r.git"), testbin.URL(t)
 	s := serve(t, []string{url}, "--dir", dir, "--listen", url)
 	for i := range 30 {
 		ctl(t, url, "put", "/registry/leases/n"+strconv.Itoa(i%3), strings.Repeat(strconv.Itoa(i), 100))

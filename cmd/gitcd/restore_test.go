@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,28 +21,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/snapshot"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
-
-// program returns a program of bin/, and fails if it was not built.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("HEADLESS_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "bin")
-	}
-	path, err := filepath.Abs(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: run make build-peers", err)
-	}
-	return path
-}
 
 func runProgram(t *testing.T, name string, args ...string) {
 	t.Helper()
-	if out, err := exec.CommandContext(t.Context(), program(t, name), args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), testbin.Path(t, name), args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
 }
@@ -68,22 +51,12 @@ func mustGitcd(t *testing.T, args ...string) string {
 	return out
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return "http://" + l.Addr().String()
-}
-
 // etcd starts an etcd on a data directory and returns a client of it.
 func etcd(t *testing.T, dir string) (c *clientv3.Client, stop func()) {
 	t.Helper()
-	client, peer := freePort(t), freePort(t)
+	client, peer := testbin.URL(t), testbin.URL(t)
 	var log bytes.Buffer
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program(t, "etcd"), "--name", "real", "--data-dir", dir,
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), testbin.Path(t, "etcd"), "--name", "real", "--data-dir", dir,
 		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "real="+peer, "--unsafe-no-fsync", "--log-level", "warn")
 	cmd.Stdout, cmd.Stderr = &log, &log

@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +37,7 @@ import (
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 	infrav1 "github.com/trishanku-org/cluster-api-provider-headless/api/infrastructure/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 const patience = 60 * time.Second
@@ -244,10 +244,10 @@ func hostAPIServer(t *testing.T) *rest.Config {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "gitcd.yaml"), file)
-	if out, err := exec.CommandContext(t.Context(), binary(t, "gitcd"), "init", "--config", filepath.Join(dir, "gitcd.yaml")).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), testbin.Path(t, "gitcd"), "init", "--config", filepath.Join(dir, "gitcd.yaml")).CombinedOutput(); err != nil {
 		t.Fatalf("gitcd init: %v\n%s", err, out)
 	}
-	start(t, binary(t, "gitcd"), "serve", "--config", filepath.Join(dir, "gitcd.yaml"))
+	start(t, testbin.Path(t, "gitcd"), "serve", "--config", filepath.Join(dir, "gitcd.yaml"))
 
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -259,8 +259,8 @@ func hostAPIServer(t *testing.T) *rest.Config {
 	}
 	write(t, filepath.Join(dir, "sa.key"), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 	write(t, filepath.Join(dir, "tokens"), []byte("t,admin,admin,system:masters\n"))
-	port := freePort(t)
-	start(t, binary(t, "kube-apiserver"), "--etcd-servers="+socket, "--storage-media-type=application/json",
+	port := testbin.Port(t)
+	start(t, testbin.Path(t, "kube-apiserver"), "--etcd-servers="+socket, "--storage-media-type=application/json",
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port), "--endpoint-reconciler-type=none",
 		"--cert-dir="+filepath.Join(dir, "certs"), "--token-auth-file="+filepath.Join(dir, "tokens"), "--authorization-mode=RBAC",
 		"--service-account-issuer=https://host", "--service-account-key-file="+filepath.Join(dir, "sa.key"),
@@ -287,22 +287,6 @@ func hostAPIServer(t *testing.T) *rest.Config {
 	}
 	eventually(t, func(ctx context.Context) error { return discover.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() })
 	return config
-}
-
-func binary(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("HEADLESS_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "bin")
-	}
-	path, err := filepath.Abs(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v; run make build", err)
-	}
-	return path
 }
 
 // start runs a program until the test ends; a failed test shows its last words.
@@ -345,19 +329,6 @@ func eventually(t *testing.T, try func(context.Context) error) {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 func write(t *testing.T, file string, data []byte) {

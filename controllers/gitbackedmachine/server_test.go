@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 const patience = 60 * time.Second
@@ -35,19 +36,11 @@ const patience = 60 * time.Second
 // start runs a program of bin/ until the test ends. Its output is shown if the test fails.
 func start(t *testing.T, name string, args ...string) {
 	t.Helper()
-	dir := os.Getenv("HEADLESS_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "bin")
-	}
-	program := filepath.Join(dir, name)
-	if _, err := os.Stat(program); err != nil {
-		t.Fatalf("%v: run make build", err)
-	}
 	out, err := os.Create(filepath.Join(t.TempDir(), name+".log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), testbin.Path(t, name), args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -92,14 +85,7 @@ func hostAPIServer(t *testing.T) *rest.Config {
 			t.Fatal(err)
 		}
 	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	if err = l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := strconv.Itoa(testbin.Port(t))
 	file := func(name string) string { return filepath.Join(dir, name) }
 	start(t, "gitcd", "serve", "--memory", "--listen", "unix://"+file("s"))
 	start(t, "kube-apiserver",

@@ -22,24 +22,8 @@ import (
 	"sigs.k8s.io/cluster-api/util/secret"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
-
-// binary returns a program of bin/, and fails if it was not built.
-func binary(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("HEADLESS_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "bin")
-	}
-	path, err := filepath.Abs(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: run make build", err)
-	}
-	return path
-}
 
 // start runs a program for as long as the test. Its output is shown if the test fails.
 func start(t *testing.T, log, program string, args ...string) {
@@ -76,19 +60,6 @@ func start(t *testing.T, log, program string, args ...string) {
 	})
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 func writeFile(t *testing.T, path string, data []byte) string {
 	t.Helper()
 	if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -107,7 +78,7 @@ func hostAPIServer(t *testing.T) *rest.Config {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
 	etcd := "unix://" + filepath.Join(sockets, "s")
-	start(t, filepath.Join(dir, "gitcd.log"), binary(t, "gitcd"), "serve", "--memory", "--listen", etcd)
+	start(t, filepath.Join(dir, "gitcd.log"), testbin.Path(t, "gitcd"), "serve", "--memory", "--listen", etcd)
 
 	generated := &secret.Certificate{KeyEncryptionAlgorithm: bootstrapv1.EncryptionAlgorithmECDSAP256}
 	if err := generated.Generate(); err != nil {
@@ -128,8 +99,8 @@ func hostAPIServer(t *testing.T) *rest.Config {
 	admin := issue(pki.Leaf{CommonName: "admin", Organizations: []string{"system:masters"}, Client: true})
 	file := func(name string, data []byte) string { return writeFile(t, filepath.Join(dir, name), data) }
 	key := file("server.key", serving.Key)
-	port := freePort(t)
-	start(t, filepath.Join(dir, "kube-apiserver.log"), binary(t, "kube-apiserver"),
+	port := testbin.Port(t)
+	start(t, filepath.Join(dir, "kube-apiserver.log"), testbin.Path(t, "kube-apiserver"),
 		"--etcd-servers="+etcd, "--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port), "--endpoint-reconciler-type=none",
 		"--authorization-mode=RBAC", "--service-cluster-ip-range=10.203.0.0/16", "--storage-media-type=application/json",
 		"--client-ca-file="+file("ca.crt", ca.Cert), "--tls-cert-file="+file("server.crt", serving.Cert), "--tls-private-key-file="+key,

@@ -6,7 +6,6 @@ package heaven_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -30,6 +29,7 @@ import (
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 const patience = 60 * time.Second
@@ -55,7 +55,7 @@ type pod struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{t: t, files: map[string]map[string][]byte{}, hubPort: freePort(t)}
+	c := &cluster{t: t, files: map[string]map[string][]byte{}, hubPort: testbin.Port(t)}
 	store := fake.NewClientBuilder().Build()
 	_, err := pki.EnsureCluster(t.Context(), store, client.ObjectKey{Namespace: "default", Name: "blue"}, "", metav1.OwnerReference{Name: "blue"})
 	if err != nil {
@@ -89,7 +89,7 @@ func (c *cluster) newPod(name string, o heaven.Objects, wishes []pki.Wish, certi
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { _ = os.RemoveAll(sockets) })
-	port := func() string { return strconv.Itoa(freePort(c.t)) }
+	port := func() string { return strconv.Itoa(testbin.Port(c.t)) }
 	api := port()
 	p := &pod{c: c, name: name, dir: dir, apiServer: "https://127.0.0.1:" + api, to: strings.NewReplacer(
 		"/run/gitcd", sockets, "/etc/gitcd", dir+"/etc/gitcd", "/var/lib/gitcd", dir+"/var/lib/gitcd",
@@ -203,7 +203,7 @@ func (p *pod) command(c corev1.Container) (cmd *exec.Cmd, log string) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.c.t.Context()), 5*time.Minute)
 	p.c.t.Cleanup(cancel)
-	cmd = exec.CommandContext(ctx, binary(p.c.t, args[0]), args[1:]...)
+	cmd = exec.CommandContext(ctx, testbin.Path(p.c.t, args[0]), args[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd, log
@@ -286,35 +286,6 @@ func (c *cluster) startHeaven(h *heavenv1.TrishankuHeaven) *pod {
 		p.probe(container)
 	}
 	return p
-}
-
-func binary(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("HEADLESS_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "bin")
-	}
-	path, err := filepath.Abs(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: run make build", err)
-	}
-	return path
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // The pods' own command lines, files, certificates and probes, with the real programs: the hub, the front door and

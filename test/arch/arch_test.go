@@ -180,6 +180,16 @@ func TestProviderWingImports(t *testing.T) {
 	}
 }
 
+// TestForTestsOnly keeps what finds programs for tests out of all that is built: both wings may use it there, and only there.
+func TestForTestsOnly(t *testing.T) {
+	t.Parallel()
+	for _, p := range load(t) {
+		if slices.Contains(p.Imports, module+"/internal/testbin") {
+			t.Errorf("%s imports internal/testbin: it is for tests only", p.room())
+		}
+	}
+}
+
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	t.Parallel()
 	for _, p := range load(t) {

@@ -20,24 +20,9 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
-)
 
-// gitcd returns the command's path.
-func gitcd(t *testing.T) string {
-	t.Helper()
-	bin := os.Getenv("HEADLESS_BIN")
-	if bin == "" {
-		bin = "../../bin"
-	}
-	path, err := filepath.Abs(filepath.Join(bin, "gitcd"))
-	if err == nil {
-		_, err = os.Stat(path)
-	}
-	if err != nil {
-		t.Fatalf("%v: run make build-test", err)
-	}
-	return path
-}
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
+)
 
 // server is a gitcd of its own process.
 type server struct {
@@ -51,7 +36,7 @@ type server struct {
 func serve(t *testing.T, repository, socket string) *server {
 	t.Helper()
 	s := &server{ended: make(chan error, 1)}
-	s.cmd = exec.CommandContext(t.Context(), gitcd(t), "serve", "--dir", repository, "--listen", "unix://"+socket)
+	s.cmd = exec.CommandContext(t.Context(), testbin.Path(t, "gitcd"), "serve", "--dir", repository, "--listen", "unix://"+socket)
 	s.cmd.Stderr = &s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -247,7 +232,7 @@ func TestKill9(t *testing.T) {
 		cancel()
 		group.Wait()
 		if kills%10 == 9 {
-			run(t, gitcd(t), "verify", "--dir", repository)
+			run(t, testbin.Path(t, "gitcd"), "verify", "--dir", repository)
 			run(t, "git", "-C", repository, "fsck", "--strict", "--no-dangling", "--no-progress")
 		}
 	}
@@ -260,7 +245,7 @@ func TestKill9(t *testing.T) {
 		t.Errorf("gitcd ended: %v\n%s", err, s.log.String())
 	}
 	_ = s.client.Close()
-	run(t, gitcd(t), "verify", "--dir", repository)
+	run(t, testbin.Path(t, "gitcd"), "verify", "--dir", repository)
 	run(t, "git", "-C", repository, "fsck", "--strict", "--no-dangling", "--no-progress")
 	t.Logf("%d kills, %d transactions acknowledged, %d leases", kills, a.total, len(a.leases))
 }

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // The bars of the quick start.
@@ -56,17 +58,7 @@ func newBed(t *testing.T) *bed {
 	if os.Geteuid() != 0 {
 		t.Fatal("the end-to-end test makes namespaces and containers: run it as root")
 	}
-	bin := os.Getenv("HEADLESS_BIN")
-	if bin == "" {
-		bin = filepath.Join("..", "..", "bin")
-	}
-	bin, err := filepath.Abs(bin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(bin, "sandbox")); err != nil {
-		t.Fatalf("%v: run make build", err)
-	}
+	bin := testbin.Dir(t, "sandbox")
 	state := os.Getenv("HEADLESS_SANDBOX_DIR")
 	if state == "" {
 		state = "/var/lib/headless-sandbox"

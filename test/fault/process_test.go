@@ -21,24 +21,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
-)
 
-// gitcd returns the command's path.
-func gitcd(t *testing.T) string {
-	t.Helper()
-	bin := os.Getenv("HEADLESS_BIN")
-	if bin == "" {
-		bin = "../../bin"
-	}
-	path, err := filepath.Abs(filepath.Join(bin, "gitcd"))
-	if err == nil {
-		_, err = os.Stat(path)
-	}
-	if err != nil {
-		t.Fatalf("%v: run make build-test", err)
-	}
-	return path
-}
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
+)
 
 // process is a gitcd of its own.
 type process struct {
@@ -69,7 +54,7 @@ func startProcess(t *testing.T, repository string, by ...string) *process {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	p := &process{endpoint: "unix://" + socket, ended: make(chan struct{})}
-	args := append(by, gitcd(t), "serve", "--dir", repository, "--listen", p.endpoint)
+	args := append(by, testbin.Path(t, "gitcd"), "serve", "--dir", repository, "--listen", p.endpoint)
 	p.cmd = exec.CommandContext(t.Context(), args[0], args[1:]...)
 	p.cmd.Stderr = p
 	if err := p.cmd.Start(); err != nil {
@@ -150,7 +135,7 @@ func (p *process) expect(t *testing.T, acked map[string]string) {
 // verify runs gitcd verify, which must succeed.
 func verify(t *testing.T, repository string) {
 	t.Helper()
-	if out, err := exec.CommandContext(t.Context(), gitcd(t), "verify", "--dir", repository).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), testbin.Path(t, "gitcd"), "verify", "--dir", repository).CombinedOutput(); err != nil {
 		t.Fatalf("verify: %v\n%s", err, out)
 	}
 }
@@ -289,7 +274,7 @@ func TestF4VerifySaysSo(t *testing.T) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), gitcd(t), "verify", "--dir", repository).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), testbin.Path(t, "gitcd"), "verify", "--dir", repository).CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 4 {
 		t.Errorf("verify: %v", err)

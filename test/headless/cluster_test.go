@@ -20,6 +20,8 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // patience is how long anything may take on a machine that is busy.
@@ -42,19 +44,7 @@ type process struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	bin := os.Getenv("HEADLESS_BIN")
-	if bin == "" {
-		bin = filepath.Join("..", "..", "bin")
-	}
-	bin, err := filepath.Abs(bin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range []string{"gitcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
-		if _, err := os.Stat(filepath.Join(bin, b)); err != nil {
-			t.Fatalf("%v: run make build-test", err)
-		}
-	}
+	bin := testbin.Dir(t, "gitcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 	c := &cluster{t: t, dir: t.TempDir(), bin: bin}
 	c.ca = newAuthority(t, c.path("pki"))
 	c.ca.leaf(t, "hub", "hub")
@@ -80,7 +70,7 @@ func (c *cluster) path(elem ...string) string {
 func (c *cluster) startHub(t *testing.T) {
 	t.Helper()
 	if c.hubAddr == "" {
-		c.hubAddr = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		c.hubAddr = fmt.Sprintf("127.0.0.1:%d", testbin.Port(t))
 	}
 	write(t, c.path("hub.yaml"), fmt.Appendf(nil, `apiVersion: gitcd.trishanku.org/v1alpha1
 kind: Config
@@ -95,7 +85,7 @@ hub:
 // heaven is a gitcd with its kube-apiserver.
 type heaven struct {
 	c            *cluster
-	name         string
+	name, branch string
 	port         int
 	gitcd, kube  *process
 	client       *kubernetes.Clientset
@@ -108,8 +98,14 @@ type heaven struct {
 // newHeaven starts a heaven and waits until its kube-apiserver is ready.
 func (c *cluster) newHeaven(t *testing.T, name string) *heaven {
 	t.Helper()
-	h := &heaven{c: c, name: name, port: freePort(t), frontDoor: name == "apiserver", statusListen: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
-	c.ca.leaf(t, name, "heavens/"+name)
+	return c.newHeavenOf(t, name, "heavens/"+name)
+}
+
+// newHeavenOf does so for a branch of any kind.
+func (c *cluster) newHeavenOf(t *testing.T, name, branch string) *heaven {
+	t.Helper()
+	h := &heaven{c: c, name: name, branch: branch, port: testbin.Port(t), frontDoor: name == "apiserver", statusListen: fmt.Sprintf("127.0.0.1:%d", testbin.Port(t))}
+	c.ca.leaf(t, name, branch)
 	h.startGitcd(t)
 	h.startAPIServer(t)
 	return h
@@ -129,12 +125,12 @@ func (h *heaven) startGitcd(t *testing.T) {
 	write(t, h.path("gitcd.yaml"), fmt.Appendf(nil, `apiVersion: gitcd.trishanku.org/v1alpha1
 kind: Config
 repository: %s
-branch: heavens/%s
+branch: %s
 listeners: [{url: "unix://%s"}]
 events: {listeners: [{url: "unix://%s"}]}
 statusListen: %q
 upstream: {url: "https://%s", caFile: %s, certFile: %s.crt, keyFile: %[8]s.key}
-%s`, h.path("repository.git"), h.name, h.path("g.sock"), h.path("e.sock"), h.statusListen, h.c.hubAddr, h.c.path("pki", "ca.crt"), pki, genesis))
+%s`, h.path("repository.git"), h.branch, h.path("g.sock"), h.path("e.sock"), h.statusListen, h.c.hubAddr, h.c.path("pki", "ca.crt"), pki, genesis))
 	if !h.ranInit {
 		h.c.start(t, h.name+"-init", "gitcd", "init", "--config", h.path("gitcd.yaml")).wait(t)
 		h.ranInit = true
@@ -196,7 +192,7 @@ contexts: [{name: x, context: {cluster: c, user: u}}]
 current-context: x
 `, h.port, pki, binary))
 	k := "--kubeconfig=" + h.path("kubeconfig")
-	all := append([]string{k, "--authentication-" + k[2:], "--authorization-" + k[2:], "--leader-elect=false", "--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", freePort(t))}, args...)
+	all := append([]string{k, "--authentication-" + k[2:], "--authorization-" + k[2:], "--leader-elect=false", "--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", testbin.Port(t))}, args...)
 	return h.c.start(t, binary, binary, all...)
 }
 
@@ -265,24 +261,6 @@ func eventually(t *testing.T, what string, try func(context.Context) error) {
 		case <-tick.C:
 		}
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatal(l.Addr())
-	}
-	return addr.Port
 }
 
 // get reads a plain HTTP page.

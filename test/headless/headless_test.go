@@ -16,6 +16,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 const secretText = "plain-text-that-must-not-reach-git"
@@ -204,7 +206,7 @@ func oneTree(t *testing.T, c *cluster, heavens ...*heaven) {
 			return err
 		}
 		for _, h := range heavens {
-			own, err := tree(ctx, h.path("repository.git"), "heavens/"+h.name)
+			own, err := tree(ctx, h.path("repository.git"), h.branch)
 			if err != nil {
 				return err
 			}
@@ -235,7 +237,7 @@ func tree(ctx context.Context, dir, branch string) (string, error) {
 // ends, and stays away when it is started again; the second goes on.
 func fenced(t *testing.T, first *heaven) {
 	t.Helper()
-	second := &heaven{c: first.c, name: first.name, port: first.port, statusListen: fmt.Sprintf("127.0.0.1:%d", freePort(t)), suffix: "-2"}
+	second := &heaven{c: first.c, name: first.name, branch: first.branch, port: first.port, statusListen: fmt.Sprintf("127.0.0.1:%d", testbin.Port(t)), suffix: "-2"}
 	second.startGitcd(t)
 	exit := func(p *process) int {
 		done := make(chan struct{})

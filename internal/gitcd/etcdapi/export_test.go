@@ -31,11 +31,12 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/snapshot"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary(t, name), args...)
+	cmd := exec.CommandContext(t.Context(), testbin.Path(t, name), args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -70,7 +71,7 @@ func realEtcd(t *testing.T, dir string) *clientv3.Client {
 	t.Helper()
 	client, peer := "http://"+freeAddr(t), "http://"+freeAddr(t)
 	var log bytes.Buffer
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary(t, "etcd"), "--name", "real", "--data-dir", dir,
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), testbin.Path(t, "etcd"), "--name", "real", "--data-dir", dir,
 		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "real="+peer, "--unsafe-no-fsync", "--log-level", "warn")
 	cmd.Stdout, cmd.Stderr = &log, &log

@@ -29,24 +29,8 @@ import (
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/etcdapi"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
-
-// binary returns a program of bin/, and fails if it was not built.
-func binary(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("HEADLESS_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "bin")
-	}
-	path, err := filepath.Abs(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: run make build", err)
-	}
-	return path
-}
 
 // serve puts a store behind a unix socket and returns the endpoint.
 func serve(t *testing.T, store *mvcc.Store) string {
@@ -141,7 +125,7 @@ func (k *kubeAPIServer) start() {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	k.cmd = exec.Command(binary(k.t, "kube-apiserver"), args...)
+	k.cmd = exec.Command(testbin.Path(k.t, "kube-apiserver"), args...)
 	k.cmd.Stdout, k.cmd.Stderr = log, log
 	k.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := k.cmd.Start(); err != nil {

@@ -30,6 +30,7 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/images"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // plane is the control plane of a headless cluster as processes in the host's
@@ -49,20 +50,7 @@ const (
 
 func binaries(t *testing.T) string {
 	t.Helper()
-	bin := os.Getenv("HEADLESS_BIN")
-	if bin == "" {
-		bin = filepath.Join("..", "..", "..", "bin")
-	}
-	bin, err := filepath.Abs(bin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range append(Binaries(), "kube-controller-manager", "kube-scheduler", "pause", "agnhost") {
-		if !exists(filepath.Join(bin, name)) {
-			t.Fatalf("%s is missing in %s: run make build", name, bin)
-		}
-	}
-	return bin
+	return testbin.Dir(t, append(Binaries(), "kube-controller-manager", "kube-scheduler", "pause", "agnhost")...)
 }
 
 func newPlane(t *testing.T) *plane {

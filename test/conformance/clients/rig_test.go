@@ -4,14 +4,11 @@
 package clients
 
 import (
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +16,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 	"go.uber.org/zap"
+
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // patience is how long anything here may take on a machine that does much else.
@@ -35,7 +34,7 @@ type server struct {
 // start starts a server of the test's own.
 func start(t *testing.T) *server {
 	t.Helper()
-	client, peer := freeAddress(t), freeAddress(t)
+	client, peer := testbin.Address(t), testbin.Address(t)
 	command := append(binary(t), "--name=default", "--data-dir="+filepath.Join(t.TempDir(), "data"), "--log-level=error",
 		"--listen-client-urls=http://"+client, "--advertise-client-urls=http://"+client,
 		"--listen-peer-urls=http://"+peer, "--initial-advertise-peer-urls=http://"+peer, "--initial-cluster=default=http://"+peer)
@@ -51,39 +50,7 @@ func binary(t *testing.T) []string {
 	if file := os.Getenv("CONFORMANCE_SERVER"); file != "" {
 		return []string{file}
 	}
-	dir := os.Getenv("HEADLESS_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "bin")
-	}
-	file := filepath.Join(dir, "gitcd")
-	if _, err := os.Stat(file); err != nil {
-		t.Fatalf("%v; run make build-test", err)
-	}
-	return []string{file, "etcd"}
-}
-
-// ports are given out in their order, from a random one on: each once, since a port of a
-// test that is about to start its server looks as free as any other.
-var ports = func() *atomic.Int32 {
-	var next atomic.Int32
-	next.Store(rand.Int32N(portCount))
-	return &next
-}()
-
-// The ports that are given out are none of those that the system gives to
-// connections, which would take one while its server is dead.
-const firstPort, portCount = 25000, 7000
-
-// freeAddress finds a port that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+int(ports.Add(1)%portCount)))
-		if l, err := net.Listen("tcp", address); err == nil {
-			must(t, l.Close())
-			return address
-		}
-	}
+	return []string{testbin.Path(t, "gitcd"), "etcd"}
 }
 
 func (s *server) run(t *testing.T) {
