@@ -126,7 +126,7 @@ func (r *Reconciler) ensureWorkload(ctx context.Context, s *scope) error {
 	if s.certificates == nil {
 		return nil
 	}
-	objects, err := heaven.HubObjects(heaven.HubInput{Merge: s.merge, Heavens: s.heavens, Claim: s.claim})
+	objects, err := heaven.HubObjects(heaven.HubInput{Merge: s.merge, Heavens: s.heavens, Repository: s.repository, Claim: s.claim})
 	if err != nil {
 		note(&s.specFailure, err)
 		return nil

@@ -92,6 +92,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		reterr = errors.Join(reterr, err)
 	}()
 	conditions.Set(repository, judge(repository))
+	repository.Status.URL = ""
+	if git := repository.Spec.Forge.Git; git != nil {
+		repository.Status.URL = git.URL
+	}
 	return ctrl.Result{}, nil
 }
 
@@ -99,6 +103,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 const (
 	// ReasonKeptByHub says that the volume of the cluster's hub is the repository.
 	ReasonKeptByHub = "KeptByHub"
+
+	// ReasonForgeGiven says that somebody made the repository at the forge, and that the hub mirrors to it.
+	ReasonForgeGiven = "ForgeGiven"
 
 	// ReasonForgeNotSupported says that this version knows no such forge.
 	ReasonForgeNotSupported = "ForgeNotSupported"
@@ -108,6 +115,7 @@ const (
 //
 //	forge     Ready  Reason
 //	None, ""  True   KeptByHub
+//	Git       True   ForgeGiven
 //	other     False  ForgeNotSupported
 func judge(repository *heavenv1.GitRepository) metav1.Condition {
 	switch repository.Spec.Forge.Type {
@@ -116,10 +124,15 @@ func judge(repository *heavenv1.GitRepository) metav1.Condition {
 			Type: heavenv1.RepositoryReady, Status: metav1.ConditionTrue, Reason: ReasonKeptByHub,
 			Message: "There is no forge: the volume of the cluster's hub keeps the history",
 		}
+	case heavenv1.ForgeGit:
+		return metav1.Condition{
+			Type: heavenv1.RepositoryReady, Status: metav1.ConditionTrue, Reason: ReasonForgeGiven,
+			Message: "The cluster's hub mirrors to the forge; how far it is, the AutomatedMerge says",
+		}
 	default:
 		return metav1.Condition{
 			Type: heavenv1.RepositoryReady, Status: metav1.ConditionFalse, Reason: ReasonForgeNotSupported,
-			Message: fmt.Sprintf("Forge %q is not supported by this version: use %s", repository.Spec.Forge.Type, heavenv1.ForgeNone),
+			Message: fmt.Sprintf("Forge %q is not supported by this version: use %s or %s", repository.Spec.Forge.Type, heavenv1.ForgeNone, heavenv1.ForgeGit),
 		}
 	}
 }

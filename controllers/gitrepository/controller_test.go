@@ -27,6 +27,7 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{heavenv1.ForgeNone, metav1.ConditionTrue, ReasonKeptByHub},
 		{"", metav1.ConditionTrue, ReasonKeptByHub},
+		{heavenv1.ForgeGit, metav1.ConditionTrue, ReasonForgeGiven},
 		{"Sourcehut", metav1.ConditionFalse, ReasonForgeNotSupported},
 	} {
 		got := judge(&heavenv1.GitRepository{Spec: heavenv1.GitRepositorySpec{Forge: heavenv1.Forge{Type: tc.forge}}})
@@ -74,6 +75,16 @@ func TestReadyWithoutForge(t *testing.T) {
 		t.Errorf("Ready is %+v", ready)
 	}
 	if got.Status.ObservedGeneration != 3 || len(got.Finalizers) != 0 {
+		t.Errorf("got %+v, finalizers %v", got.Status, got.Finalizers)
+	}
+}
+
+func TestForge(t *testing.T) {
+	t.Parallel()
+	r := repository()
+	r.Spec.Forge = heavenv1.Forge{Type: heavenv1.ForgeGit, Git: &heavenv1.GitForge{URL: "https://forge.example.org/blue.git"}}
+	got, _ := reconcile(t, r)
+	if !conditions.IsTrue(got, heavenv1.RepositoryReady) || got.Status.URL != "https://forge.example.org/blue.git" || len(got.Finalizers) != 0 {
 		t.Errorf("got %+v, finalizers %v", got.Status, got.Finalizers)
 	}
 }

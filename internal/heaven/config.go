@@ -71,6 +71,7 @@ func hubConfig(in HubInput) (string, error) {
 			Gates:         gates(m.Spec.Gates),
 			DefaultGates:  gitcdv1.DefaultGates(m.Spec.DefaultGates),
 			Approvers:     sortedStrings(m.Spec.Approvers),
+			Mirror:        mirrorConfig(in.Repository),
 		},
 	})
 }

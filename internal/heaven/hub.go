@@ -19,6 +19,8 @@ type HubInput struct {
 	Merge *heavenv1.AutomatedMerge
 	// Heavens are those of the merge's cluster: what one says of its branch is the hub's to keep.
 	Heavens []heavenv1.TrishankuHeaven
+	// Repository says which forge the hub mirrors to. Nil: none.
+	Repository *heavenv1.GitRepository
 	// Claim is the claim that exists already, nil if none.
 	Claim *corev1.PersistentVolumeClaim
 }
@@ -45,15 +47,16 @@ func HubObjects(in HubInput) (Objects, error) {
 		Claim:     claim(objectMeta(m.Namespace, name, labels), m.Spec.Storage, defaultHubStorage, in.Claim),
 		Service:   HubService(m),
 	}
+	secrets := append([]corev1.VolumeProjection{
+		projectSecret(HubCertificatesName(m.Name), certHub+".crt", certHub+".crt", certHub+".key", certHub+".key"),
+		projectSecret(HubAuthority(m), "tls.crt", "git-ca.crt"),
+	}, forgeSecrets(in.Repository)...)
 	pod := podTemplate(corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 		Containers: []corev1.Container{hub(m)},
 		Volumes: []corev1.Volume{
 			repositoryVolume(o.Claim, m.Spec.Storage),
 			configVolume(name),
-			projected(volumeTLS,
-				projectSecret(HubCertificatesName(m.Name), certHub+".crt", certHub+".crt", certHub+".key", certHub+".key"),
-				projectSecret(HubAuthority(m), "tls.crt", "git-ca.crt"),
-			),
+			projected(volumeTLS, secrets...),
 		},
 	}}, m.Spec.Images)
 	maps.Copy(pod.Labels, labels)

@@ -8,20 +8,55 @@ import (
 )
 
 // ForgeType names a kind of Git host.
-// +kubebuilder:validation:Enum=None
+// +kubebuilder:validation:Enum=None;Git
 type ForgeType string
 
-// ForgeNone means that there is no Git host: the hub's volume is the repository.
-const ForgeNone ForgeType = "None"
+const (
+	// ForgeNone means that there is no Git host: the hub's volume is the repository.
+	ForgeNone ForgeType = "None"
+
+	// ForgeGit is a repository at any Git host that speaks smart HTTPS. It exists already; the hub mirrors to it.
+	ForgeGit ForgeType = "Git"
+)
 
 // Forge is the Git host that keeps the durable repository. Type decides which other member is read.
 // +union
+// +kubebuilder:validation:XValidation:rule="has(self.git) == (self.type == 'Git')",message="git goes with type Git, and type Git with git"
 type Forge struct {
 	// type of the Git host. None: the volume of the cluster's hub is the repository.
 	// +unionDiscriminator
 	// +required
 	// +kubebuilder:default=None
 	Type ForgeType `json:"type,omitempty"`
+
+	// git is a repository at any Git host.
+	// +optional
+	Git *GitForge `json:"git,omitempty"`
+}
+
+// GitForge is a repository at any Git host. It is empty, or of this cluster's own: nothing else is touched.
+type GitForge struct {
+	// url of the repository, https, without user and password.
+	// +required
+	// +kubebuilder:validation:MinLength=10
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^https://[^@?#\s]+$`
+	URL string `json:"url,omitempty"`
+
+	// credentialsSecretRef names the Secret with the keys username and password; a token is a password. Default: none are shown.
+	// +optional
+	CredentialsSecretRef LocalReference `json:"credentialsSecretRef,omitempty,omitzero"`
+
+	// caSecretRef names the Secret with the key ca.crt, the authorities that the host's certificate must be signed by.
+	// Default: those of the image.
+	// +optional
+	CASecretRef LocalReference `json:"caSecretRef,omitempty,omitzero"`
+
+	// pushIntervalSeconds is the least time between two pushes. Default: 10, which GitHub asks for.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3600
+	PushIntervalSeconds *int32 `json:"pushIntervalSeconds,omitempty"`
 }
 
 // DeletionPolicy says what becomes of a repository whose object is deleted.
@@ -50,7 +85,8 @@ type GitRepositorySpec struct {
 	// +kubebuilder:default={type: None}
 	Forge Forge `json:"forge,omitempty,omitzero"`
 
-	// deletionPolicy says what becomes of the history when this object is deleted. Default: Delete.
+	// deletionPolicy says what becomes of the history when this object is deleted. Default: Delete. A repository at a
+	// host of type Git is not ours to delete: it stays in either case.
 	// +optional
 	// +kubebuilder:default=Delete
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
