@@ -149,7 +149,7 @@ var Table = []Reason{
 		"half of one statement and half of another is a third, that nobody made", "always, by the rule that chose the side",
 	},
 	{
-		Invalid, "each side is valid, the merged spec is not: names that clash, mounts without their volume, ports that do not go with the type", "the whole spec of one side, as for a field",
+		Invalid, "each side is valid, their mix is not: names that clash, mounts without their volume, more requested than the limit, ports that do not go with the type", "the whole spec (of a ConfigMap the data) of one side, as for a field",
 		"its own API server would refuse it", "always",
 	},
 	{

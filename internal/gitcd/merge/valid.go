@@ -11,28 +11,53 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// valid gives the spec of the merged object to one side if each side's is one
-// that an API server takes, and the mix of them is not. It looks for what two
-// changes that are each fine can bring about together, no more.
+// mixture says what two changes of a kind, each of which an API server takes,
+// can bring about together that it does not take, and which fields then come
+// from one side.
+type mixture struct {
+	fits   func(root *object) bool
+	fields []path
+}
+
+// mixtureOf returns what is checked of a kind.
+func mixtureOf(kind string) (mixture, bool) {
+	if top := podSpec(kind); top != nil {
+		fits := func(root *object) bool { return podFits(look(root, top)) && mountsFit(root, top) }
+		return mixture{fits, []path{top[:1]}}, true
+	}
+	switch kind {
+	case "Service":
+		return mixture{portsFit, []path{path(nil).field("spec")}}, true
+	case "ConfigMap":
+		return mixture{dataFits, []path{path(nil).field("data"), path(nil).field("binaryData")}}, true
+	default:
+		return mixture{}, false
+	}
+}
+
+// valid gives fields of the merged object to one side if each side is one that
+// an API server takes, and the mix of them is not.
 func (m *merger) valid(merged *object) *object {
-	kind := kindOf(m.typ.Group(), m.typ.Kind)
-	top := podSpec(kind)
-	check := func(root *object) bool { return podFits(look(root, top)) && claimsFit(root, top) }
-	switch {
-	case kind == "Service":
-		top, check = path(nil).field("spec"), portsFit
-	case top == nil:
+	mix, ok := mixtureOf(kindOf(m.typ.Group(), m.typ.Kind))
+	if !ok || mix.fits(merged) || !mix.fits(m.first.root) || !mix.fits(m.second.root) {
 		return merged
 	}
-	if check(merged) || !check(m.first.root) || !check(m.second.root) {
-		return merged
-	}
-	winner, why := m.entitled(top)
+	winner, why := m.entitled(mix.fields[0])
 	if winner == nil {
-		winner, _ = m.latest(top)
+		winner, _ = m.latest(mix.fields[0])
 		why = Invalid
 	}
-	return m.impose(merged, top[:1], nil, winner, why)
+	for _, p := range mix.fields {
+		merged = m.impose(merged, p, nil, winner, why)
+	}
+	return merged
+}
+
+// dataFits checks that no key of a ConfigMap is both text and binary.
+func dataFits(root *object) bool {
+	text, _ := root.get("data").(*object)
+	binary, _ := root.get("binaryData").(*object)
+	return !slices.ContainsFunc(names(text), func(name string) bool { return binary.get(name) != absent })
 }
 
 // containerLists are the fields of a pod's spec that have containers: they share their names.
@@ -52,14 +77,14 @@ func podFits(spec any) bool {
 			for _, p := range listAt(c, "ports") {
 				fits = ports.add(text(p, "name")) && fits
 			}
-			fits = fits && resourcesFit(at(c, "resources"))
+			fits = fits && resourcesFit(at(c, "resources")) && privilegesFit(at(c, "securityContext"))
 		}
 	}
 	return fits
 }
 
-// claimsFit checks that what containers mount is there.
-func claimsFit(root *object, top path) bool {
+// mountsFit checks that what containers mount is there.
+func mountsFit(root *object, top path) bool {
 	have := map[string]bool{}
 	for _, v := range listAt(look(root, top), "volumes") {
 		have[text(v, "name")] = true
@@ -77,6 +102,15 @@ func claimsFit(root *object, top path) bool {
 		}
 	}
 	return true
+}
+
+// privilegesFit checks that who may do everything is not told not to gain more.
+func privilegesFit(security any) bool {
+	capabilities := listAt(at(security, "capabilities"), "add")
+	all := at(security, "privileged") == true || slices.ContainsFunc(capabilities, func(c any) bool {
+		return c == "SYS_ADMIN" || c == "CAP_SYS_ADMIN"
+	})
+	return !all || at(security, "allowPrivilegeEscalation") != false
 }
 
 // resourcesFit checks that no more is requested than is allowed.
