@@ -42,11 +42,13 @@ type scale struct {
 	directory    int // keys of the large directory
 	configMaps   int
 	pods         int
+	propagated   int // writes that are followed from heaven to heaven
+	pushed       int // pushes of each of the hub's clients
 }
 
 var (
-	fullScale  = scale{rounds: 3, length: 3 * time.Second, warm: 500 * time.Millisecond, listed: 10000, filled: 200000, directory: 20000, configMaps: 10000, pods: 5000}
-	quickScale = scale{rounds: 1, length: time.Second, warm: 300 * time.Millisecond, listed: 10000, filled: 50000, directory: 20000, configMaps: 1000, pods: 500}
+	fullScale  = scale{rounds: 3, length: 3 * time.Second, warm: 500 * time.Millisecond, listed: 10000, filled: 200000, directory: 20000, configMaps: 10000, pods: 5000, propagated: 300, pushed: 100}
+	quickScale = scale{rounds: 1, length: time.Second, warm: 300 * time.Millisecond, listed: 10000, filled: 50000, directory: 20000, configMaps: 1000, pods: 500, propagated: 60, pushed: 40}
 )
 
 // work measures all servers once, for one round.
@@ -63,6 +65,7 @@ var works = []work{
 	{"restart", (*bench).restarts},
 	{"directory", (*bench).directories},
 	{"kubernetes", (*bench).kubernetes},
+	{"coordination", (*bench).coordination},
 }
 
 // run runs works for all rounds. An error of a work is that of the machine or

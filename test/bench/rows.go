@@ -18,6 +18,7 @@ const (
 	atLeast         // gitcd/etcd
 	atMost          // gitcd/etcd
 	below           // gitcd alone
+	above           // gitcd alone
 )
 
 func (b bar) String() string {
@@ -28,6 +29,8 @@ func (b bar) String() string {
 		return fmt.Sprintf("<= %.2f", b.limit)
 	case below:
 		return fmt.Sprintf("gitcd <= %g", b.limit)
+	case above:
+		return fmt.Sprintf("gitcd >= %g", b.limit)
 	default:
 		return ""
 	}
@@ -42,6 +45,8 @@ func (b bar) holds(ratio, own float64) bool {
 		return ratio <= b.limit
 	case below:
 		return own <= b.limit
+	case above:
+		return own >= b.limit
 	default:
 		return true
 	}
@@ -65,6 +70,12 @@ var readers = []int{1, 16, 100}
 
 // watching are the numbers of watchers, and the paced writes a second.
 var watching = []struct{ watchers, rate int }{{1, 100}, {100, 100}, {1000, 20}}
+
+// fleets are the numbers of heavens whose coordination is measured, how many writes a second one of them gets, and the bars.
+var fleets = []struct {
+	heavens, rate int
+	p50, p99      float64
+}{{10, 20, 20, 100}, {100, 4, 60, 250}}
 
 // specs are the rows in the table's order.
 func specs() []spec {
@@ -119,6 +130,15 @@ func specs() []spec {
 	}
 	row("kubernetes.cpu", "through kube-apiserver, store's CPU", "s", bar{})
 	row("kubernetes.apicpu", "through kube-apiserver, kube-apiserver's CPU", "s", bar{})
+	for _, n := range fleets {
+		id, title := fmt.Sprintf("coordination.%d.", n.heavens), fmt.Sprintf("%d heavens and a hub, write in one to event in another", n.heavens)
+		row(id+"p50", title+", p50", "ms", bar{below, n.p50})
+		row(id+"p99", title+", p99", "ms", bar{below, n.p99})
+		row(id+"cpu", title+", CPU of all processes a write", "ms", bar{})
+	}
+	row("coordination.pushes.rate", "hub, pushes of 50 heavens, received and merged", "/s", bar{above, 500})
+	row("coordination.pushes.cpu", "hub's CPU a push", "us", bar{})
+	row("coordination.pushes.commits", "commits on main a push", "", bar{})
 	row("kubernetes.json.wall", "through kube-apiserver, all steps, etcd with JSON too", "s", bar{})
 	return out
 }
