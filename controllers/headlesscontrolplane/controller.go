@@ -112,7 +112,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("prepare patch: %w", err)
 	}
-	s := &scope{cluster: cluster, hcp: hcp, before: conditions.Get(hcp, controlplanev1.ConditionAvailable).DeepCopy()}
+	s := &scope{
+		cluster: cluster, hcp: hcp,
+		before: conditions.Get(hcp, controlplanev1.ConditionAvailable).DeepCopy(), known: *hcp.Status.MergeFindings.DeepCopy(),
+	}
 	defer func() {
 		judge(s)
 		r.tell(s)
@@ -121,6 +124,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		if !hcp.DeletionTimestamp.IsZero() {
 			// Without its finalizer it may be gone already.
 			patchErr = kerrors.FilterOut(patchErr, apierrors.IsNotFound)
+		}
+		if patchErr == nil {
+			// The status keeps what was told: what it has not kept would be told again.
+			r.tellFindings(s)
 		}
 		reterr = errors.Join(reterr, patchErr)
 	}()
@@ -161,5 +168,6 @@ var ownedConditions = []string{
 	clusterv1.PausedCondition, controlplanev1.ConditionAvailable, controlplanev1.ConditionCertificatesAvailable,
 	controlplanev1.ConditionHubAvailable, controlplanev1.ConditionAPIServerHealthy, controlplanev1.ConditionControllerManagerHealthy,
 	controlplanev1.ConditionSchedulerHealthy, controlplanev1.ConditionComponentsHealthy, controlplanev1.ConditionSynced,
+	controlplanev1.ConditionConflictFree, controlplanev1.ConditionQuarantineEmpty, controlplanev1.ConditionForgeInStep,
 	controlplanev1.ConditionRollingOut, controlplanev1.ConditionDeleting,
 }

@@ -57,12 +57,18 @@ func apiServerHealthy(s *scope) metav1.Condition {
 
 // hubAvailable mirrors the AutomatedMerge.
 func hubAvailable(s *scope) metav1.Condition {
-	c := metav1.Condition{Type: controlplanev1.ConditionHubAvailable, Status: metav1.ConditionUnknown, Reason: ReasonNotObserved}
-	switch {
-	case s.gathered && s.have.Merge == nil:
+	c := ofHub(s, controlplanev1.ConditionHubAvailable, heavenv1.MergeAvailable)
+	if s.gathered && s.have.Merge == nil {
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, ReasonWaiting, "The hub does not exist yet"
-	case s.gathered:
-		mirror(&c, conditions.Get(s.have.Merge, heavenv1.MergeAvailable), "the hub")
+	}
+	return c
+}
+
+// ofHub mirrors a condition of the AutomatedMerge; without one nobody has looked.
+func ofHub(s *scope, condition, of string) metav1.Condition {
+	c := metav1.Condition{Type: condition, Status: metav1.ConditionUnknown, Reason: ReasonNotObserved}
+	if s.gathered && s.have.Merge != nil {
+		mirror(&c, conditions.Get(s.have.Merge, of), "the hub")
 	}
 	return c
 }
@@ -170,6 +176,9 @@ func report(s *scope) {
 		return
 	}
 	status.Components, status.Versions = nil, nil
+	if s.have.Merge != nil {
+		status.MergeFindings = *s.have.Merge.Status.MergeFindings.DeepCopy()
+	}
 	for _, h := range sorted(s.have.Heavens) {
 		c := controlplanev1.ComponentStatus{
 			Name: heaven.ComponentName(h), Branch: h.Spec.Branch, Head: h.Status.Head, Epoch: h.Status.Epoch, Version: h.Status.Version,

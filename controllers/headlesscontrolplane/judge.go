@@ -58,6 +58,9 @@ func judge(s *scope) {
 			conditions.Set(s.hcp, c)
 		}
 		conditions.Set(s.hcp, synced(s))
+		for _, c := range findings(s) {
+			conditions.Set(s.hcp, c)
+		}
 		conditions.Set(s.hcp, decide(controlplanev1.ConditionRollingOut, rollingTable, s))
 	}
 	conditions.Set(s.hcp, available(s))

@@ -8,6 +8,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
+	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
 )
 
@@ -15,6 +16,8 @@ import (
 type scope struct {
 	cluster *clusterv1.Cluster
 	hcp     *controlplanev1.HeadlessControlPlane
+	// known are the findings that events have told of by then.
+	known heavenv1.MergeFindings
 	// before is the condition Available before this reconcile.
 	before *metav1.Condition
 	// failure is the error that ended the phases early; set by Reconcile.
