@@ -145,6 +145,7 @@ func TestQuickstart(t *testing.T) {
 	t.Run("it keeps its bars", func(t *testing.T) { bars(t, s) })
 	t.Run("the cluster is whole", func(t *testing.T) { b.wholeCluster(t) })
 	t.Run("a secret stays out of Git", func(t *testing.T) { b.secret(t) })
+	t.Run("no gate refuses anything", func(t *testing.T) { b.nothingRefused(t) })
 	t.Run("it is safe to run again", func(t *testing.T) { b.again(t) })
 	t.Run("a deleted cluster leaves nothing", func(t *testing.T) { b.deleteCluster(t) })
 	t.Run("down removes everything", func(t *testing.T) { b.nothingLeft(t) })
@@ -242,6 +243,15 @@ func (b *bed) secret(t *testing.T) {
 		if strings.Contains(objects, needle) {
 			t.Errorf("an object of the upstream contains %q", needle)
 		}
+	}
+}
+
+// nothingRefused asks the hub from the front door: what the components and the kubelet do is inside their gates.
+func (b *bed) nothingRefused(t *testing.T) {
+	t.Helper()
+	out := b.host(t, "exec", "deploy/blue-apiserver", "-c", "gitcd", "--", "gitcd", "quarantine", "list", "--config", "/etc/gitcd/config.yaml", "-o", "json")
+	if strings.TrimSpace(out) != "[]" {
+		t.Errorf("in quarantine: %s", out)
 	}
 }
 
