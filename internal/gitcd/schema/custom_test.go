@@ -182,3 +182,17 @@ func FuzzCustom(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkNewCustom(b *testing.B) {
+	data, err := yaml.YAMLToJSON([]byte(definition))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := schema.NewCustom(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
