@@ -104,23 +104,28 @@ func (b *bits) add(more bits) {
 	}
 }
 
-// readHistory gathers the branches of all repositories in one and reads it with stock Git.
+// readHistory gathers the branches of all repositories in one and reads it.
 func (w *world) readHistory(t *testing.T) *history {
 	t.Helper()
-	ctx := t.Context()
-	h := &history{dir: w.path("oracle.git"), byID: map[string]*commit{}, trees: map[string][]entry{}, objects: map[string]*object{}, numbers: map[types.UID]int{}}
-	must := func(dir string, args ...string) string {
-		out, err := git(ctx, dir, args...)
-		if err != nil {
+	dir := w.path("oracle.git")
+	must := func(in string, args ...string) {
+		if _, err := git(t.Context(), in, args...); err != nil {
 			t.Fatal(err)
 		}
-		return out
 	}
-	must(w.dir, "init", "-q", "--bare", h.dir)
-	must(h.dir, "fetch", "-q", w.path("hub.git"), "+refs/heads/*:refs/heads/*")
+	must(w.dir, "init", "-q", "--bare", dir)
+	must(dir, "fetch", "-q", w.path("hub.git"), "+refs/heads/*:refs/heads/*")
 	for _, m := range w.members() {
-		must(h.dir, "fetch", "-q", m.path("repository.git"), "+refs/heads/"+m.branch+":refs/local/"+m.branch)
+		must(dir, "fetch", "-q", m.path("repository.git"), "+refs/heads/"+m.branch+":refs/local/"+m.branch)
 	}
+	return openHistory(t, dir)
+}
+
+// openHistory reads a repository with stock Git.
+func openHistory(t *testing.T, dir string) *history {
+	t.Helper()
+	ctx := t.Context()
+	h := &history{dir: dir, byID: map[string]*commit{}, trees: map[string][]entry{}, objects: map[string]*object{}, numbers: map[types.UID]int{}}
 	cmd := exec.CommandContext(ctx, "git", "-C", h.dir, "cat-file", "--batch")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -139,7 +144,10 @@ func (w *world) readHistory(t *testing.T) *history {
 		_ = cmd.Wait()
 	})
 	const sep = "\x1f"
-	log := must(h.dir, "log", "--topo-order", "--reverse", "--format=%H"+sep+"%P"+sep+"%T"+sep+"%an", "--glob=refs/heads/heavens", "--glob=refs/heads/nodes", "--glob=refs/local", "main")
+	log, err := git(ctx, h.dir, "log", "--topo-order", "--reverse", "--format=%H"+sep+"%P"+sep+"%T"+sep+"%an", "--glob=refs/heads/heavens", "--glob=refs/heads/nodes", "--glob=refs/local", "main")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for line := range strings.Lines(log) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), sep)
 		c := &commit{id: f[0], tree: f[2], author: f[3]}

@@ -26,11 +26,17 @@ type oracle struct {
 	now  map[string]*object // path -> object in main
 
 	evictions bool // some are meant to be
+	wrong     []string
 }
 
 func (w *world) oracle(t *testing.T, work *workload) *oracle {
 	t.Helper()
-	o := &oracle{t: t, w: w, work: work, h: w.readHistory(t), now: map[string]*object{}}
+	return newOracle(t, w, work, w.readHistory(t))
+}
+
+func newOracle(t *testing.T, w *world, work *workload, h *history) *oracle {
+	t.Helper()
+	o := &oracle{t: t, w: w, work: work, h: h, now: map[string]*object{}}
 	var err error
 	if o.head, err = o.h.main(t.Context()); err != nil {
 		t.Fatal(err)
@@ -54,17 +60,13 @@ func (w *workload) gone() []told {
 	return all
 }
 
+// check reports all that is wrong.
 func (o *oracle) check() {
 	o.t.Helper()
-	o.lost()
-	o.doubled()
-	o.resurrected()
-	o.boundTwice()
-	o.ranTwice()
-	if !o.evictions {
-		o.evicted()
+	o.look()
+	for _, what := range o.wrong {
+		o.t.Error(what)
 	}
-	o.quarantined()
 	o.conflicts()
 	births := 0
 	for i := range o.h.paths {
@@ -75,9 +77,22 @@ func (o *oracle) check() {
 	o.t.Logf("%d commits, %d pods in all of history, %d objects in the end", len(o.h.commits), births, len(o.now))
 }
 
-func (o *oracle) fail(uid types.UID, format string, args ...any) {
+// look finds all that is wrong.
+func (o *oracle) look() {
 	o.t.Helper()
-	o.t.Errorf("%s\n%s", fmt.Sprintf(format, args...), o.h.story(uid))
+	o.lost()
+	o.doubled()
+	o.resurrected()
+	o.boundTwice()
+	o.ranTwice()
+	if !o.evictions {
+		o.evicted()
+	}
+	o.quarantined()
+}
+
+func (o *oracle) fail(uid types.UID, format string, args ...any) {
+	o.wrong = append(o.wrong, fmt.Sprintf(format, args...)+"\n"+o.h.story(uid))
 }
 
 // lost: what was created is there, or its deletion was asked for.
@@ -256,7 +271,7 @@ func (o *oracle) quarantined() {
 			if err != nil {
 				o.t.Fatal(err)
 			}
-			o.t.Errorf("QUARANTINED: what %s did to %s\n%s", m.branch, path, text)
+			o.wrong = append(o.wrong, fmt.Sprintf("QUARANTINED: what %s did to %s\n%s", m.branch, path, text))
 		}
 	}
 }
