@@ -84,6 +84,7 @@ func controllers() []Rule {
 			},
 		}},
 		{Name: "garbage", Verbs: []Verb{Delete}},
+		{Name: "freed-ports", Keys: []string{"/registry/ranges/*"}, Verbs: []Verb{Update}, Fields: []string{".data"}}, // of Services that go with a namespace
 		{Name: "owners", Verbs: []Verb{Update}, Fields: []string{".metadata.ownerReferences", ".metadata.finalizers"}},
 		{
 			Name: "namespaces", Keys: []string{"/registry/namespaces/*"}, Verbs: []Verb{Update},

@@ -154,6 +154,8 @@ func TestComponents(t *testing.T) {
 			"heavens/kube-controller-manager may not change field .data.a (gate kube-controller-manager)",
 		},
 		{"node ports are freed with their Services", kcm, "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`, ""},
+		{"a pod that may change all Services takes node ports", "nodes/w2", "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`, ""},
+		{"a pod that may create some does not", "nodes/w1", "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`, "nodes/w1 may not change field .data (gate nodes)"},
 		{"the scheduler frees no node ports", scheduler, "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`,
 			"heavens/kube-scheduler may not change field .data (gate kube-scheduler)"},
 		{"garbage is collected", kcm, "/registry/configmaps/default/x", "", ""},

@@ -150,7 +150,7 @@ func cluster() map[string]string {
 		"/registry/rolebindings/default/operator":                  bindingJSON("RoleBinding", "operator", "ClusterRole", "operator", sa),
 		"/registry/clusterroles/admin":                             clusterRole("admin", rule("*", "*", "*")),
 		"/registry/clusterrolebindings/admin":                      bindingJSON("ClusterRoleBinding", "admin", "ClusterRole", "admin", `{"kind":"ServiceAccount","namespace":"default","name":"admin"}`),
-		"/registry/clusterroles/deployer":                          clusterRole("deployer", rule("update,patch", "apps", "deployments")+","+rule("update", "", "services")),
+		"/registry/clusterroles/deployer":                          clusterRole("deployer", rule("update,patch", "apps", "deployments")),
 		"/registry/clusterrolebindings/system:controller:deployer": bindingJSON("ClusterRoleBinding", "system:controller:deployer", "ClusterRole", "deployer", `{"kind":"ServiceAccount","namespace":"kube-system","name":"deployer"}`),
 		"/registry/deployments/default/d":                          `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d","namespace":"default","uid":"ud"},"spec":{"replicas":1}}`,
 		"/registry/ranges/servicenodeports":                        `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"a"}`,
