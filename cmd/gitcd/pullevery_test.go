@@ -46,7 +46,7 @@ func TestPullEvery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Close()
+	t.Cleanup(func() { _ = out.Close() }) // the program has written to it all there is
 	said := func() string {
 		data, err := os.ReadFile(log)
 		if err != nil {

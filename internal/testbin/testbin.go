@@ -25,7 +25,7 @@ import (
 )
 
 // Dir returns where the programs are, having looked for those that are named.
-func Dir(t testing.TB, names ...string) string {
+func Dir(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := os.Getenv("HEADLESS_BIN")
 	if dir == "" {
@@ -40,7 +40,7 @@ func Dir(t testing.TB, names ...string) string {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil { //nolint:gosec // who runs tests says where
 			t.Fatalf("%v; run make build-test, or say with HEADLESS_BIN where %s is", err, name)
 		}
 	}
@@ -48,7 +48,7 @@ func Dir(t testing.TB, names ...string) string {
 }
 
 // Path returns the path of a program.
-func Path(t testing.TB, name string) string {
+func Path(t *testing.T, name string) string {
 	t.Helper()
 	return filepath.Join(Dir(t, name), name)
 }
@@ -79,7 +79,7 @@ var ports = func() *atomic.Int64 {
 }()
 
 // Port returns a port of the loopback address that nobody listens on.
-func Port(t testing.TB) int {
+func Port(t *testing.T) int {
 	t.Helper()
 	for range portCount {
 		port := firstPort + int(ports.Add(1)%portCount)
@@ -97,13 +97,13 @@ func Port(t testing.TB) int {
 }
 
 // Address returns host and port of a loopback address that nobody listens on.
-func Address(t testing.TB) string {
+func Address(t *testing.T) string {
 	t.Helper()
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(Port(t)))
 }
 
 // URL returns the http URL of one.
-func URL(t testing.TB) string {
+func URL(t *testing.T) string {
 	t.Helper()
 	return "http://" + Address(t)
 }

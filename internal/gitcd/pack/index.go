@@ -174,7 +174,7 @@ func expected(low, high uint32, id gitobj.ID) (from, to uint32) {
 	if n <= few {
 		return low, high
 	}
-	at := low + uint32(uint64(n)*uint64(binary.BigEndian.Uint32(id[1:]))>>32) //nolint:gosec // less than n
+	at := low + uint32(uint64(n)*uint64(binary.BigEndian.Uint32(id[1:]))>>32)
 	slack := uint32(2*math.Sqrt(float64(n))) + 1
 	return max(at, low+slack) - slack, min(at+slack, high)
 }

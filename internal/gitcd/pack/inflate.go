@@ -120,25 +120,38 @@ func ReadEntry(r io.ReaderAt, off, end int64) (Entry, []byte, error) {
 	if e.Size > (end-off)*maxRatio {
 		return e, nil, fmt.Errorf("entry at %d: %d bytes cannot be in what is left of the pack: %w", off, e.Size, ErrCorrupt)
 	}
-	if n+2 < len(buf) && buf[n+2] <= 1 { // a stored block: it is as long as it says
-		if want := int64(n) + int64(StoredSize(int(e.Size))); want > int64(len(buf)) && want <= end-off {
-			more := make([]byte, want)
-			have := copy(more, buf)
-			if err := readFull(r, more[have:], off+int64(have)); err != nil {
-				return e, nil, fmt.Errorf("entry at %d: %w", off, err)
-			}
-			if data, _, ok := Stored(more[n:]); ok && int64(len(data)) == e.Size {
-				return e, data, nil
-			}
-		} else if data, _, ok := Stored(buf[n:]); ok && int64(len(data)) == e.Size {
-			return e, bytes.Clone(data), nil
-		}
+	data, err := readStored(r, buf, n, off, end, e.Size)
+	if data == nil && err == nil {
+		data, err = inflate(io.NewSectionReader(r, off+int64(n), end-off-int64(n)), e.Size)
 	}
-	data, err := inflate(io.NewSectionReader(r, off+int64(n), end-off-int64(n)), e.Size)
 	if err != nil {
 		return e, nil, fmt.Errorf("entry at %d: %w", off, err)
 	}
 	return e, data, nil
+}
+
+// readStored returns what a stream that is not compressed holds, nil if it is none. buf is what is read of the
+// entry, the stream's beginning at n. A stored block is as long as it says.
+func readStored(r io.ReaderAt, buf []byte, n int, off, end, size int64) ([]byte, error) {
+	if n+2 >= len(buf) || buf[n+2] > 1 {
+		return nil, nil
+	}
+	want := int64(n) + int64(StoredSize(int(size)))
+	if want <= int64(len(buf)) || want > end-off {
+		if data, _, ok := Stored(buf[n:]); ok && int64(len(data)) == size {
+			return append([]byte{}, data...), nil // buf is not kept
+		}
+		return nil, nil
+	}
+	more := make([]byte, want)
+	have := copy(more, buf)
+	if err := readFull(r, more[have:], off+int64(have)); err != nil {
+		return nil, err
+	}
+	if data, _, ok := Stored(more[n:]); ok && int64(len(data)) == size {
+		return data, nil
+	}
+	return nil, nil
 }
 
 func readFull(r io.ReaderAt, buf []byte, off int64) error {
