@@ -156,8 +156,10 @@ func TestComponents(t *testing.T) {
 		{"node ports are freed with their Services", kcm, "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`, ""},
 		{"a pod that may change all Services takes node ports", "nodes/w2", "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`, ""},
 		{"a pod that may create some does not", "nodes/w1", "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`, "nodes/w1 may not change field .data (gate nodes)"},
-		{"the scheduler frees no node ports", scheduler, "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`,
-			"heavens/kube-scheduler may not change field .data (gate kube-scheduler)"},
+		{
+			"the scheduler frees no node ports", scheduler, "/registry/ranges/servicenodeports", `{"kind":"RangeAllocation","apiVersion":"v1","metadata":{},"data":"b"}`,
+			"heavens/kube-scheduler may not change field .data (gate kube-scheduler)",
+		},
 		{"garbage is collected", kcm, "/registry/configmaps/default/x", "", ""},
 		{
 			"a new uid is a deletion and a creation", kcm, "/registry/configmaps/default/x", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","namespace":"default","uid":"uy"}}`,

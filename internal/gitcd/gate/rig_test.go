@@ -21,7 +21,7 @@ const frontDoor = "heavens/apiserver"
 
 // world is a main, and who judges changes of it.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	objects map[gitobj.ID]treeedit.Object
 	reads   int
 	main    gitobj.ID
@@ -32,9 +32,9 @@ type world struct {
 	waits   func(gate, rate string) bool
 }
 
-func newWorld(t *testing.T, set gate.Set, values map[string]string) *world {
-	t.Helper()
-	w := &world{t: t, objects: map[gitobj.ID]treeedit.Object{}, values: map[string]string{}, meter: gate.NewMeter(), now: time.Unix(1_800_000_000, 0)}
+func newWorld(tb testing.TB, set gate.Set, values map[string]string) *world {
+	tb.Helper()
+	w := &world{t: tb, objects: map[gitobj.ID]treeedit.Object{}, values: map[string]string{}, meter: gate.NewMeter(), now: time.Unix(1_800_000_000, 0)}
 	w.judge = gate.NewJudge(set, w, w.meter)
 	w.set(values)
 	return w

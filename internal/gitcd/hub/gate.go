@@ -37,7 +37,7 @@ type refused struct {
 func gatedName(ref string) string {
 	branch := branchOf(ref)
 	if rest, ok := strings.CutPrefix(branch, fenced); ok {
-		if name, _, ok := cutLast(rest); ok {
+		if name, ok := cutLast(rest); ok {
 			return name
 		}
 	}

@@ -94,16 +94,17 @@ func mergeable(ref string) bool {
 		return false
 	}
 	if rest, ok := strings.CutPrefix(name, fenced); ok {
-		branch, _, ok := cutLast(rest)
+		branch, ok := cutLast(rest)
 		return ok && IsBranch(branch)
 	}
 	return IsBranch(name)
 }
 
-func cutLast(s string) (before, after string, found bool) {
+// cutLast cuts the last part off a name.
+func cutLast(s string) (before string, found bool) {
 	i := strings.LastIndexByte(s, '/')
 	if i < 0 {
-		return s, "", false
+		return s, false
 	}
-	return s[:i], s[i+1:], true
+	return s[:i], true
 }

@@ -76,36 +76,22 @@ func (h *Hub) writeOne(ctx context.Context, f *fold, branch string, changes *fil
 		}
 		parents, tree = []gitobj.ID{m.Old}, before.Tree
 	}
-	editor := treeedit.New(f, tree)
+	if tree, err = changes.edit(ctx, f, tree); err != nil {
+		return m, err
+	}
 	total := h.keeper.totals[branch]
+	for _, q := range append(slices.Clip(changes.kept), changes.unlisted...) {
+		if !slices.Contains(parents, q.Commit) {
+			parents = append(parents, q.Commit)
+		}
+	}
 	for _, q := range changes.kept {
 		if h.keeper.entries[branch][q.Key] == nil {
 			total++
 		}
-		if !slices.Contains(parents, q.Commit) {
-			parents = append(parents, q.Commit)
-		}
-		if err := changes.put(ctx, f, editor, q); err != nil {
-			return m, err
-		}
-	}
-	for _, q := range changes.unlisted {
-		if !slices.Contains(parents, q.Commit) {
-			parents = append(parents, q.Commit)
-		}
 	}
 	if n := len(changes.unlisted); n > 0 {
 		note = fmt.Sprintf("Unlisted: %d\n%s", n, note)
-	}
-	for _, q := range changes.gone {
-		for _, at := range []string{recordsAt, oldAt, newAt} {
-			if err := editor.Delete(ctx, place(at, q.Key)); err != nil {
-				return m, err
-			}
-		}
-	}
-	if tree, err = editor.Write(ctx, f.emit); err != nil {
-		return m, err
 	}
 	message := fmt.Sprintf("%s\n\nMain: %s\n%s: %d\n%s", changes.subject(branch), f.main, totalTrailer, total, note)
 	o := encode(tree, parents, latest(main, main), message)
@@ -116,6 +102,24 @@ func (h *Hub) writeOne(ctx context.Context, f *fold, branch string, changes *fil
 	f.withheld.totals[branch] = total
 	m.New = o.ID
 	return m, nil
+}
+
+// edit returns the tree with what changes.
+func (f *file) edit(ctx context.Context, fold *fold, tree gitobj.ID) (gitobj.ID, error) {
+	editor := treeedit.New(fold, tree)
+	for _, q := range f.kept {
+		if err := f.put(ctx, fold, editor, q); err != nil {
+			return tree, err
+		}
+	}
+	for _, q := range f.gone {
+		for _, at := range []string{recordsAt, oldAt, newAt} {
+			if err := editor.Delete(ctx, place(at, q.Key)); err != nil {
+				return tree, err
+			}
+		}
+	}
+	return editor.Write(ctx, fold.emit)
 }
 
 func (f *file) subject(branch string) string {
