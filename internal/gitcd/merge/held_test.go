@@ -62,12 +62,30 @@ func (l *lineage) take(t rapid.TB, into, from string) merge.Merged {
 	l.clock++
 	l.commits++
 	tree := l.apply(t, l.tree(t, l.heads[into]), m.Changes)
+	if len(l.settings.Branches) == 0 {
+		l.swapped(t, into, from, tree)
+	}
 	who := gitobj.Signature{Name: "test", When: unixTime(l.clock)}
 	l.heads[into] = l.put(gitobj.KindCommit, gitobj.Commit{
 		Tree: tree, Parents: []gitobj.ID{l.heads[into], l.heads[from]}, Author: who, Committer: who,
 		Message: fmt.Sprintf("merge %s into %s\n\n%s", from, into, m.Trailer()),
 	}.Encode())
 	return m
+}
+
+// swapped has the other place merge the same heads: law M1.
+func (l *lineage) swapped(t rapid.TB, into, from string, tree gitobj.ID) {
+	t.Helper()
+	m, err := merge.NewHistory(l).Merge(context.Background(), l.heads[from], l.heads[into], l.settings.Policy(from, into, "main"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Relation == merge.OursAhead { // what was held back of the other side only
+		return
+	}
+	if other := l.apply(t, l.tree(t, l.heads[from]), m.Changes); other != tree {
+		t.Fatalf("merge of %s and %s is not symmetric: %s", into, from, cmp.Diff(l.values(t, tree), l.values(t, other)))
+	}
 }
 
 func unixTime(at int) time.Time { return time.Unix(int64(at), 0).UTC() }

@@ -8,7 +8,7 @@ import "cmp"
 // Statements is the table of fields that make sense together only. docs/merging.md prints it.
 var Statements = []Statement{
 	{
-		Rule: Ended, Kinds: []string{"Pod"}, Fields: []string{".status.phase"}, Rest: []string{".status"},
+		Rule: Ended, Kinds: []string{"Pod"}, Fields: []string{".status.phase"}, With: []string{".status.reason", ".status.message"},
 		Because: "a pod that failed or succeeded was counted, and replaced",
 		final:   func(root *object) bool { p := text(root, "status", "phase"); return p == "Failed" || p == "Succeeded" },
 	},

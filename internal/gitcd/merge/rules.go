@@ -124,8 +124,8 @@ var Table = []Reason{
 		"the entry describes the merged object", "never",
 	},
 	{
-		Ended, "one side says that a pod or a job has ended, the other that it has not", "the status that says so, whole",
-		"what has ended has been counted and replaced; it never runs again", "if the other side changed it",
+		Ended, "both sides changed the phase of a pod, and one says that it failed or succeeded", "that phase, with its reason and message",
+		"what has ended has been counted and replaced; it never runs again", "always",
 	},
 	{
 		BoundOnce, "the sides bind a pod, a claim, a volume or a device to different things, or one of them does and the other says that it is not bound",

@@ -19,7 +19,8 @@ type Statement struct {
 	Except []string
 	// With are fields that go along with the winner's, whoever changed them.
 	With []string
-	// Rest are fields that go along too if both sides changed Fields.
+	// Rest are fields that go along too if both sides changed Fields, or, once
+	// others have acted on it (seen), if both say something there.
 	Rest    []string
 	Because string
 
@@ -79,8 +80,13 @@ func (m *merger) state(merged *object, s Statement, top path) *object {
 	case first && second:
 		winner, why = m.stated(s, fields[0])
 		paths = slices.Concat(fields, paths, s.paths(s.Rest, top))
-	case second:
-		winner = &m.second
+	default:
+		if second {
+			winner = &m.second
+		}
+		if s.seen && look(m.first.root, fields[0]) != absent && look(m.second.root, fields[0]) != absent {
+			paths = append(paths, s.paths(s.Rest, top)...)
+		}
 	}
 	for _, p := range paths {
 		settled := func(done path) bool { return below(p.String(), done.String()) }
