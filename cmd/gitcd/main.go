@@ -79,7 +79,7 @@ func root() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	cmd.AddCommand(serveCommand(), initCommand(), pullCommand(), hubCommand(), quarantineCommand(), verifyCommand(), statusCommand(), etcdCommand(), restoreCommand(), dumpCommand(), repackCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), initCommand(), pullCommand(), hubCommand(), quarantineCommand(), conflictsCommand(), verifyCommand(), statusCommand(), etcdCommand(), restoreCommand(), dumpCommand(), repackCommand(), versionCommand())
 	return cmd
 }
 

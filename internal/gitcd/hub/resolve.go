@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/conflict"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
@@ -93,14 +95,14 @@ func (h *Hub) showConflict(w http.ResponseWriter, r *http.Request) {
 	record, err := conflict.Read(h.repo, e)
 	listed := ListedConflict{ID: e.ID, Record: record}
 	if err == nil {
-		for _, v := range []struct {
-			side conflict.Side
-			into *json.RawMessage
-		}{{record.Base, &listed.Base}, {record.Ours, &listed.Ours}, {record.Theirs, &listed.Theirs}} {
-			*v.into = whole(h.repo, v.side)
-		}
+		listed.Fill(h.repo)
 	}
 	answer(w, decided{listed: listed, err: err})
+}
+
+// Fill reads the whole values of the sides.
+func (c *ListedConflict) Fill(r treeedit.Reader) {
+	c.Base, c.Ours, c.Theirs = whole(r, c.Record.Base), whole(r, c.Record.Ours), whole(r, c.Record.Theirs)
 }
 
 // whole returns the whole value of a side if it is JSON that may be shown.
@@ -126,10 +128,11 @@ func wholeBlob(r treeedit.Reader, blob *gitobj.ID) json.RawMessage {
 	return value
 }
 
-// resolveConflict answers POST /v1/conflicts/{id}/resolve, with a conflict.Resolution. Only hub-admin decides.
+// resolveConflict answers POST /v1/conflicts/{id}/resolve, with a conflict.Resolution. Hub-admin and the approvers decide.
 func (h *Hub) resolveConflict(w http.ResponseWriter, r *http.Request) {
-	if peer := peerOf(r.Context()); peer != Admin {
-		http.Error(w, fmt.Sprintf("%s may not resolve conflicts; %s may", peer, Admin), http.StatusForbidden)
+	if peer := peerOf(r.Context()); peer != Admin && !slices.Contains(h.o.Approvers, peer) {
+		who := strings.Join(append([]string{Admin}, h.o.Approvers...), ", ")
+		http.Error(w, fmt.Sprintf("%s may not resolve conflicts; these may: %s", peer, who), http.StatusForbidden)
 		return
 	}
 	var how conflict.Resolution
