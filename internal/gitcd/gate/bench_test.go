@@ -16,7 +16,7 @@ func BenchmarkJudge(b *testing.B) {
 	maps.Copy(values, podsOf(5000))
 	w := newWorld(b, gate.Defaults(frontDoor), values)
 	for _, c := range []struct{ name, branch, key, value string }{
-		{"lease of a node", "nodes/w1", "/registry/leases/kube-node-lease/w1", `{}`},
+		{"lease of a node", "nodes/w1", "/registry/leases/kube-node-lease/w1", `{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"w1","namespace":"kube-node-lease"}}`},
 		{"status of a pod", "nodes/w1", podKey, podJSON("w1", "operator", "Running", "")},
 		{"binding", scheduler, "/registry/pods/default/unbound", podJSON("w1", "admin", "Pending", "")},
 		{"update by an account of a pod", "nodes/w1", "/registry/configmaps/default/x", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","namespace":"default","uid":"ux"},"data":{"a":"2"}}`},

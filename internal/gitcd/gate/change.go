@@ -144,6 +144,15 @@ func decode(value []byte) (object, error) {
 	return o, nil
 }
 
+// encrypted says whether the new value is one that an API server has encrypted, as far as can be seen.
+func (v *view) encrypted() bool {
+	value, err := v.Value, error(nil)
+	if value == nil {
+		value, err = readValue(v.r, v.New)
+	}
+	return err == nil && bytes.HasPrefix(value, []byte("k8s:enc:"))
+}
+
 // replaced says whether the key holds another object afterwards.
 func (v *view) replaced() bool {
 	return v.old != nil && v.new != nil && v.old.text("metadata", "uid") != v.new.text("metadata", "uid")

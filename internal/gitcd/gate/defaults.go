@@ -119,18 +119,18 @@ func node() []Rule {
 	pods, update := []string{"/registry/pods/*/*"}, []Verb{Update}
 	rules := []Rule{
 		{
-			Name: "own-node", Keys: []string{"/registry/minions/{name}"}, Verbs: []Verb{Create, Update}, When: []string{"own-labels"},
+			Name: "own-node", Keys: []string{"/registry/minions/{name}"}, Verbs: []Verb{Create, Update}, When: []string{"own-labels", "sound"},
 			Fields: []string{".status", ".metadata.labels", ".metadata.annotations", ".spec.providerID"},
 		},
-		{Name: "own-lease", Keys: []string{"/registry/leases/kube-node-lease/{name}"}},
-		{Name: "own-drivers", Keys: []string{"/registry/csinodes/{name}"}},
-		{Name: "own-devices", Keys: []string{"/registry/resourceslices/*"}, When: []string{"on-node"}},
+		{Name: "own-lease", Keys: []string{"/registry/leases/kube-node-lease/{name}"}, When: []string{"sound"}},
+		{Name: "own-drivers", Keys: []string{"/registry/csinodes/{name}"}, When: []string{"sound"}},
+		{Name: "own-devices", Keys: []string{"/registry/resourceslices/*"}, When: []string{"on-node", "sound"}},
 		{Name: "pod-status", Keys: pods, Verbs: update, Fields: []string{".status"}, When: []string{"bound"}},
 		{Name: "pod-end", Keys: pods, Verbs: []Verb{Delete}, When: []string{"bound", "terminating"}},
-		{Name: "mirror-pods", Keys: pods, When: []string{"mirror"}},
+		{Name: "mirror-pods", Keys: pods, When: []string{"mirror", "sound"}},
 		{Name: "claim-status", Keys: []string{"/registry/persistentvolumeclaims/*/*"}, Verbs: update, Fields: []string{".status"}, When: []string{"claimed"}},
-		{Name: "requests", Keys: []string{"/registry/certificatesigningrequests/*"}, Verbs: []Verb{Create}, When: []string{"requested"}},
-		{Name: "pod-certificates", Keys: []string{"/registry/podcertificaterequests/*/*"}, Verbs: []Verb{Create}, When: []string{"on-node"}},
+		{Name: "requests", Keys: []string{"/registry/certificatesigningrequests/*"}, Verbs: []Verb{Create}, When: []string{"requested", "sound"}},
+		{Name: "pod-certificates", Keys: []string{"/registry/podcertificaterequests/*/*"}, Verbs: []Verb{Create}, When: []string{"on-node", "sound"}},
 		{Name: "granted", RBAC: &Subjects{
 			Users: []string{"system:node:{name}", "system:kube-proxy"}, Groups: []string{"system:nodes"}, Pods: true,
 		}},

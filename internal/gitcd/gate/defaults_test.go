@@ -51,9 +51,14 @@ func TestNodes(t *testing.T) {
 		{"its own taints", w1, "/registry/minions/w1", nodeJSON("w1", "a", "", `"taints":[]`), "nodes/w1 may not change field .spec.taints (gate nodes)"},
 		{"another node's status", w1, "/registry/minions/w2", nodeJSON("w2", "b", "", ""), "nodes/w1 may not change field .status.phase (gate nodes)"},
 		{"its own deletion", w1, "/registry/minions/w1", "", "nodes/w1 may not delete it (gate nodes)"},
-		{"its lease", w1, "/registry/leases/kube-node-lease/w1", `{}`, ""},
+		{"its lease", w1, "/registry/leases/kube-node-lease/w1", `{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"w1","namespace":"kube-node-lease"}}`, ""},
+		{"nonsense as its lease", w1, "/registry/leases/kube-node-lease/w1", `nonsense`, "nodes/w1 may not create it: it is no Kubernetes object in JSON (gate nodes)"},
+		{
+			"something else as its lease", w1, "/registry/leases/kube-node-lease/w1", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"w1","namespace":"kube-node-lease"}}`,
+			"nodes/w1 may not create it: its value is not the object that the key is for (gate nodes)",
+		},
 		{"another's lease", w1, "/registry/leases/kube-node-lease/w2", `{}`, "nodes/w1 may not create it (gate nodes)"},
-		{"its drivers", w1, "/registry/csinodes/w1", `{}`, ""},
+		{"its drivers", w1, "/registry/csinodes/w1", `{"apiVersion":"storage.k8s.io/v1","kind":"CSINode","metadata":{"name":"w1"}}`, ""},
 		{"status of a pod bound to it", w1, podKey, podJSON("w1", "operator", "Running", ""), ""},
 		{
 			"status of a pod bound elsewhere", w1, "/registry/pods/default/other", podJSON("w2", "admin", "Failed", ""),
@@ -97,6 +102,8 @@ func TestNodes(t *testing.T) {
 		},
 		{"what is no object, below its own key", w1, "/registry/minions/w1", "k8s:enc:x", "nodes/w1 may not change its value (gate nodes)"},
 		{"a role that binds all", w1, "/registry/clusterroles/admin", clusterRole("admin", ""), "nodes/w1 may not change field .rules (gate nodes)"},
+		{"a secret of a pod's account, encrypted", "nodes/w2", "/registry/secrets/default/s", "k8s:enc:secretbox:v1:k:x", ""},
+		{"a secret that nobody encrypted", "nodes/w2", "/registry/secrets/default/s", "x", "nodes/w2 may not create it (gate nodes)"},
 		{"a foreign key", w1, "/elsewhere", "x", "nodes/w1 may not create it (gate nodes)"},
 		{"a side branch is the node's", w1, "/registry/ranges/serviceips", "x", "nodes/w1 may not create it (gate nodes)"},
 	})

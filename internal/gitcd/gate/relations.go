@@ -24,6 +24,7 @@ var relations = map[string]relation{
 		return v.old.text("spec", "nodeName") == v.name && (v.new == nil || v.new.text("spec", "nodeName") == v.name)
 	}, "the pod is not bound to this node in main"},
 	"unbound":     {unbound, "the pod is bound already in main"},
+	"sound":       {func(v *view) bool { return v.new == nil || sound(v.Key, v.new) }, "its value is not the object that the key is for"},
 	"terminating": {func(v *view) bool { return v.terminating() }, "it is not being deleted in main"},
 	"mirror":      {mirror, "it is no mirror pod of this node, or one that names accounts or volumes of the cluster"},
 	"on-node": {func(v *view) bool {
@@ -45,6 +46,12 @@ func Relations() []string { return slices.Sorted(maps.Keys(relations)) }
 // all says whether something is true of the object before and after, where it is there.
 func (v *view) all(is func(object) bool) bool {
 	return (v.old == nil || is(v.old)) && (v.new == nil || is(v.new))
+}
+
+// sound says whether an object is what its key says: of that group, with that name.
+func sound(key string, o object) bool {
+	res, ok := resourceOf(key, o)
+	return ok && o.text("kind") != "" && o.text("metadata", "name") == res.object && o.text("metadata", "namespace") == res.namespace
 }
 
 // ownLabels holds if no label by which others keep pods off a node changes.

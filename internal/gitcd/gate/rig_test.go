@@ -122,7 +122,11 @@ func clusterRole(name, rules string) string {
 }
 
 func bindingJSON(kind, name, roleKind, role, subject string) string {
-	return fmt.Sprintf(`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":%q,"metadata":{"name":%q,"uid":"u-%s"},"roleRef":{"kind":%q,"name":%q},"subjects":[%s]}`, kind, name, name, roleKind, role, subject)
+	namespace := ""
+	if kind == "RoleBinding" {
+		namespace = `"namespace":"default",`
+	}
+	return fmt.Sprintf(`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":%q,"metadata":{%s"name":%q,"uid":"u-%s"},"roleRef":{"kind":%q,"name":%q},"subjects":[%s]}`, kind, namespace, name, name, roleKind, role, subject)
 }
 
 func rule(verbs, group, resources string) string {

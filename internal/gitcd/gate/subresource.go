@@ -52,7 +52,7 @@ func (a asked) covers(v *view, p part) bool {
 	}
 	switch p.verb {
 	case Create:
-		return a.may(res, "", "create") && (!readable || a.honest(v, res))
+		return a.may(res, "", "create") && (readable && sound(v.Key, v.new) && a.honest(v, res) || !readable && v.encrypted())
 	case Delete:
 		return a.may(res, "", "delete", "deletecollection") ||
 			res.name == "pods" && a.may(res, "eviction", "create") ||
@@ -60,7 +60,7 @@ func (a asked) covers(v *view, p part) bool {
 	case Update:
 	}
 	if p.field == nil {
-		return a.may(res, "", writes...)
+		return v.encrypted() && a.may(res, "", writes...)
 	}
 	return a.coversField(v, res, p.field)
 }
