@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -96,8 +97,8 @@ hub:
 
 // end kills everything, the last that was started first.
 func (c *cluster) end() {
-	for i := len(c.processes) - 1; i >= 0; i-- {
-		c.processes[i].end()
+	for _, p := range slices.Backward(c.processes) {
+		p.end()
 	}
 }
 

@@ -4,15 +4,15 @@
 // Package chaos runs a headless cluster of real programs through faults at
 // random, lets it rest, and asks an oracle whether anything was lost.
 //
-//	             front door   kube-controller-manager   kube-scheduler   nodes
-//	workload ──► gitcd +      gitcd + kube-apiserver    gitcd + ...      gitcd + kube-apiserver
-//	             kube-apiserver + the component         + the component  + a hollow kubelet, or a real one
-//	                 │            │                         │                │
-//	               link         link                      link             link    cut, silent, slow
-//	                 └────────────┴───────────┬─────────────┴────────────────┘
-//	                                      gitcd hub                                killed, paused, as all others
+//	             front door   kube-controller-manager  kube-scheduler  nodes          each with a gitcd
+//	workload ──► (nothing)    the real one             the real one    a kubelet,     and a kube-apiserver
+//	                 │            │                         │          hollow or real
+//	                 │            │                         │              │
+//	                 └────────────┴──────── links ──────────┴──────────────┘          cut, silent, slow
+//	                                          │
+//	                                      gitcd hub                                   killed, paused, as all others
 //
-// A person creates, scales, rolls and deletes Deployments, Jobs, Pods, Services
+// People create, scale, roll and delete Deployments, Jobs, Pods, Services
 // and ConfigMaps at the front door while links are cut, go silent one way or
 // both, or are slow, and while processes are killed (-9) or stand still. In the
 // end all is healed and the controllers come to rest. Then the oracle looks at

@@ -151,7 +151,7 @@ func openHistory(t *testing.T, dir string) *history {
 	for line := range strings.Lines(log) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), sep)
 		c := &commit{id: f[0], tree: f[2], author: f[3]}
-		for _, p := range strings.Fields(f[1]) {
+		for p := range strings.FieldsSeq(f[1]) {
 			c.parents = append(c.parents, h.byID[p])
 			c.ever.add(h.byID[p].ever)
 		}
@@ -201,7 +201,7 @@ func (h *history) each(c *commit, f func(path string, o *object)) error {
 }
 
 func (h *history) find(tree, dir string) (string, error) {
-	for _, name := range strings.Split(dir, "/") {
+	for name := range strings.SplitSeq(dir, "/") {
 		entries, err := h.list(tree)
 		if err != nil {
 			return "", err
@@ -300,7 +300,7 @@ func (h *history) story(uid types.UID) string {
 				without++
 			}
 		}
-		what := ""
+		var what string
 		switch has := c.has.get(n); {
 		case has && with == 0:
 			what = "appears"

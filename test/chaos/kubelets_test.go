@@ -65,20 +65,20 @@ func outside(t *testing.T) {
 	for i := range *nodesFlag {
 		groups = append(groups, nodeGroup(i+1))
 	}
-	clear := func() {
+	sweep := func() {
 		for _, g := range groups {
 			if err := cgroup.Remove(context.Background(), g); err != nil {
 				t.Error(err)
 			}
 		}
 	}
-	clear() // what a run that was killed may have left
+	sweep() // what a run that was killed may have left
 	for _, g := range groups {
 		if err := cgroup.Create(g); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(clear)
+	t.Cleanup(sweep)
 	args := []string{"-test.v", "-test.run=^" + t.Name() + "$", "-test.timeout=30m"}
 	for _, arg := range os.Args[1:] {
 		if strings.HasPrefix(arg, "-chaos.") {

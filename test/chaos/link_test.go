@@ -5,7 +5,6 @@ package chaos
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -162,9 +161,6 @@ func (l *link) carry(to, from net.Conn, deaf func(condition) bool) {
 			}
 		}
 		if err != nil {
-			if err == io.EOF {
-				return
-			}
 			return
 		}
 	}

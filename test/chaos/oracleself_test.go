@@ -37,7 +37,7 @@ func (s *scribe) commit(mark int, branch string, parents []int, files map[string
 	fmt.Fprintln(s)
 }
 
-func podText(uid, node string, more string) string {
+func podText(uid, node, more string) string {
 	return fmt.Sprintf(`{"kind":"Pod","metadata":{"name":"p","uid":%q%s},"spec":{"nodeName":%q}}`, uid, more, node)
 }
 

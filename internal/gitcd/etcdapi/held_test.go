@@ -47,12 +47,15 @@ func TestHeldKeysAreNotWritten(t *testing.T) {
 	}
 	on = true
 	refused := map[string]func() error{
-		"put":          func() error { _, err := c.Do(t.Context(), put); return err },
-		"delete":       func() error { _, err := c.Do(t.Context(), remove); return err },
-		"range":        func() error { _, err := c.Delete(t.Context(), "/", clientv3.WithPrefix()); return err },
-		"then":         func() error { _, err := c.Txn(t.Context()).Then(put).Commit(); return err },
-		"else":         func() error { _, err := c.Txn(t.Context()).Else(remove).Commit(); return err },
-		"txn in a txn": func() error { _, err := c.Txn(t.Context()).Then(clientv3.OpTxn(nil, []clientv3.Op{put}, nil)).Commit(); return err },
+		"put":    func() error { _, err := c.Do(t.Context(), put); return err },
+		"delete": func() error { _, err := c.Do(t.Context(), remove); return err },
+		"range":  func() error { _, err := c.Delete(t.Context(), "/", clientv3.WithPrefix()); return err },
+		"then":   func() error { _, err := c.Txn(t.Context()).Then(put).Commit(); return err },
+		"else":   func() error { _, err := c.Txn(t.Context()).Else(remove).Commit(); return err },
+		"txn in a txn": func() error {
+			_, err := c.Txn(t.Context()).Then(clientv3.OpTxn(nil, []clientv3.Op{put}, nil)).Commit()
+			return err
+		},
 	}
 	for what, ask := range refused {
 		if err := ask(); status.Code(err) != codes.FailedPrecondition {
