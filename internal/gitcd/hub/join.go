@@ -30,7 +30,7 @@ func (h *Hub) policy(branch string) merge.Policy {
 func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) error {
 	branch := branchOf(name)
 	if f.main.IsZero() {
-		if h.o.Genesis != "" && branch != h.o.Genesis {
+		if h.o.Genesis != "" && !h.begins(branch) {
 			return fmt.Errorf("main begins with %s, which has not been pushed: %w", h.o.Genesis, errNoMain)
 		}
 		f.main = head

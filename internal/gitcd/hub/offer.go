@@ -18,6 +18,16 @@ func (h *Hub) Offer(ref string) {
 	h.signal()
 }
 
+// begins says whether main may begin with a branch: with that of genesis, or
+// with that or main as a remote has them.
+func (h *Hub) begins(branch string) bool {
+	if branch == h.o.Genesis {
+		return true
+	}
+	_, name, ok := strings.Cut(branch, "/")
+	return ok && !IsBranch(branch) && (name == h.o.Genesis || name == mainBranch)
+}
+
 // branchOf returns what a ref is called in policies, records and messages.
 func branchOf(ref string) string {
 	if name, ok := strings.CutPrefix(ref, remotes); ok {

@@ -158,6 +158,24 @@ func TestForeignBranches(t *testing.T) {
 	}
 }
 
+// TestHeavensAtTheForge has heavens push to the forge alone: a hub merges them there, and gives main back.
+func TestHeavensAtTheForge(t *testing.T) {
+	t.Parallel()
+	f := newForge(t)
+	r := open(t, &vfs.Mem{}, f.client(secret), mirror.Options{}, true) // its main begins with heavens/a
+	dir := filepath.Join(t.TempDir(), "a")
+	git(t, "", "init", "-q", "--initial-branch=work", dir)
+	commitFile(t, dir, "registry/x", "1")
+	git(t, dir, "push", "-q", f.dir, "HEAD:refs/heads/heavens/a")
+	eventually(t, "the forge has main", func() bool { return f.head("main") != "" && keys(t, f.dir, "main")["registry/x"] == "1" })
+	commitFile(t, dir, "registry/x", "2")
+	git(t, dir, "push", "-q", f.dir, "HEAD:refs/heads/heavens/a")
+	eventually(t, "main has it", func() bool { return keys(t, f.dir, "main")["registry/x"] == "2" })
+	if s := r.mirror.Status(); s.LastError != "" || len(s.Kept) != 0 {
+		t.Errorf("status: %+v", s)
+	}
+}
+
 // TestUnsafeTree shows that a tree which no heaven could read stops main at the forge, with the reason, and nothing else.
 func TestUnsafeTree(t *testing.T) {
 	t.Parallel()

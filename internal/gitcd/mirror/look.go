@@ -110,13 +110,14 @@ func names(maps_ ...map[string]gitobj.ID) []string {
 }
 
 // own makes sure that the repository at the forge is this cluster's: that it
-// was before, that it is empty, or that it has history in common with ours (law F6).
+// was before, that it is empty, that it has history in common with ours, or that
+// heavens have begun there and we have not (law F6).
 func (m *Mirror) own(ctx context.Context, ours, theirs, seen map[string]gitobj.ID) error {
 	if len(seen) > 0 || len(theirs) == 0 {
 		return nil
 	}
 	for name, id := range theirs {
-		if m.sure[name] == id {
+		if m.sure[name] == id || len(ours) == 0 && name != main && merged(name) {
 			return nil
 		}
 		if !m.repo.Has(id) {

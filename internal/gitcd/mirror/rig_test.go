@@ -211,7 +211,7 @@ func open(t *testing.T, disk *vfs.Mem, f *transport.Client, o mirror.Options, re
 			t.Fatal(err)
 		}
 	}
-	r.hub = hub.New(j, hub.Options{Retry: 100 * time.Millisecond, Identify: func(r *http.Request) (string, error) { return r.Header.Get("X-Peer"), nil }})
+	r.hub = hub.New(j, hub.Options{Retry: 100 * time.Millisecond, Genesis: "heavens/a", Identify: func(r *http.Request) (string, error) { return r.Header.Get("X-Peer"), nil }})
 	server := httptest.NewServer(r.hub.Handler())
 	r.url = server.URL + "/repo.git"
 	ctx, cancel := context.WithCancel(context.Background())
