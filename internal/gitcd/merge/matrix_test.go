@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
@@ -65,7 +66,25 @@ type matrixEdit struct {
 	patch string
 }
 
-func parseMatrix(t *testing.T, archive *txtar.Archive) matrix {
+// matrices returns the matrices of all kinds.
+func matrices(t testing.TB) []matrix {
+	t.Helper()
+	files, err := filepath.Glob("testdata/matrix/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []matrix
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, parseMatrix(t, archive))
+	}
+	return out
+}
+
+func parseMatrix(t testing.TB, archive *txtar.Archive) matrix {
 	t.Helper()
 	owners := merge.DefaultOwners()
 	m := matrix{policy: merge.Policy{Ours: "heavens/a", Theirs: "main", Owner: owners.Owner}}
@@ -99,7 +118,7 @@ func parseMatrix(t *testing.T, archive *txtar.Archive) matrix {
 }
 
 // on makes the edit for a side, and returns how to see that it is in a result.
-func (e matrixEdit) on(t *testing.T, base any, word, number string) (value []byte, in func([]byte) bool) {
+func (e matrixEdit) on(t rapid.TB, base any, word, number string) (value []byte, in func([]byte) bool) {
 	t.Helper()
 	text := strings.NewReplacer("$S", word, "$N", number).Replace(e.patch)
 	if text == "null" {
@@ -211,7 +230,9 @@ func (m matrix) cell(t *testing.T, x, y matrixEdit) (cell, conflicts string) {
 	if again := merge.Object(m.key, ours, value, ours, m.policy); !bytes.Equal(again.Value, value) { // M2
 		t.Errorf("%s: merged again: %s", name, again.Value)
 	}
-	m.laws(t, name, value)
+	if law := broken(t, value); law != "" {
+		t.Errorf("%s: %s: %s", name, law, value)
+	}
 	return cell, strings.TrimPrefix(conflicts, ", ")
 }
 
@@ -222,11 +243,11 @@ func taken(s merge.Side) string {
 	return "-> T"
 }
 
-// laws holds what must be so of every merged object.
-func (m matrix) laws(t *testing.T, name string, value []byte) {
+// broken says which of the laws that hold for every object an object breaks.
+func broken(t rapid.TB, value []byte) string {
 	t.Helper()
 	if value == nil {
-		return
+		return ""
 	}
 	type named struct{ Name, Type, UID string }
 	var o struct {
@@ -251,7 +272,7 @@ func (m matrix) laws(t *testing.T, name string, value []byte) {
 		t.Fatal(err)
 	}
 	if o.Status.ObservedGeneration > o.Metadata.Generation {
-		t.Errorf("%s: observed generation %d of %d", name, o.Status.ObservedGeneration, o.Metadata.Generation)
+		return fmt.Sprintf("observed generation %d of %d", o.Status.ObservedGeneration, o.Metadata.Generation)
 	}
 	controllers := 0
 	for _, ref := range o.Metadata.OwnerReferences {
@@ -260,19 +281,70 @@ func (m matrix) laws(t *testing.T, name string, value []byte) {
 		}
 	}
 	if controllers > 1 {
-		t.Errorf("%s: %d controllers", name, controllers)
+		return fmt.Sprintf("%d controllers", controllers)
 	}
 	seen := map[string]bool{}
 	for _, c := range o.Status.Conditions {
 		if seen[c.Type] {
-			t.Errorf("%s: condition %s comes twice", name, c.Type)
+			return "condition " + c.Type + " comes twice"
 		}
 		seen[c.Type] = true
 		if c.Type == "PodScheduled" && (c.Status == "True") != (o.Spec.NodeName != "") {
-			t.Errorf("%s: PodScheduled is %s on node %q", name, c.Status, o.Spec.NodeName)
+			return fmt.Sprintf("PodScheduled is %s on node %q", c.Status, o.Spec.NodeName)
 		}
 	}
 	if len(o.Spec.PodCIDRs) > 0 && o.Spec.PodCIDRs[0] != o.Spec.PodCIDR || len(o.Spec.ClusterIPs) > 0 && o.Spec.ClusterIPs[0] != o.Spec.ClusterIP {
-		t.Errorf("%s: the first of a list is not the single one: %s", name, value)
+		return "the first of a list is not the single one"
+	}
+	return ""
+}
+
+// checkKind lets both sides make any edits, one after the other, of an object
+// that was edited before, and holds the outcome against the laws.
+func checkKind(kinds []matrix) func(t *rapid.T) {
+	return func(t *rapid.T) {
+		m := kinds[rapid.IntRange(0, len(kinds)-1).Draw(t, "kind")]
+		edited := func(who string, start []byte) []byte {
+			for i := range rapid.IntRange(0, 5).Draw(t, "edits of "+who) {
+				if start == nil {
+					return nil
+				}
+				var o any
+				if err := json.Unmarshal(start, &o); err != nil {
+					t.Fatal(err)
+				}
+				edit := rapid.SampledFrom(m.edits).Draw(t, "edit")
+				word := fmt.Sprintf("%s%d", rapid.SampledFrom([]string{who, "shared"}).Draw(t, "word"), i)
+				if edit.name == "recreate" {
+					word = fmt.Sprintf("%s%d", who, i) // no two creations have the same uid
+				}
+				start, _ = edit.on(t, o, word, fmt.Sprint(71+i))
+			}
+			return start
+		}
+		start, err := json.Marshal(m.base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := edited("base", start)
+		ours, theirs := edited("ours", base), edited("theirs", base)
+		p := m.policy
+		p.Ours = rapid.SampledFrom([]string{p.Ours, "heavens/z", "main"}).Draw(t, "ours")
+		r := checkSymmetric(t, m.key, base, ours, theirs, p)
+		if again := merge.Object(m.key, ours, r.Value, ours, p); !bytes.Equal(again.Value, r.Value) {
+			t.Fatalf("merged again: %s", again.Value)
+		}
+		if again := merge.Object(m.key, r.Value, r.Value, theirs, p); !bytes.Equal(again.Value, theirs) {
+			t.Fatalf("an unchanged side does not yield: %s", again.Value)
+		}
+		if law := broken(t, r.Value); law != "" && broken(t, ours) == "" && broken(t, theirs) == "" {
+			t.Fatalf("%s: %s\n%s\n%s\n%s", law, base, ours, theirs, r.Value)
+		}
 	}
 }
+
+// TestLawsOfKinds holds the laws for any edits of any kind.
+func TestLawsOfKinds(t *testing.T) { rapid.Check(t, checkKind(matrices(t))) }
+
+// FuzzKinds looks for edits that break them.
+func FuzzKinds(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkKind(matrices(f)))) }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Settings is what a configuration says of merges. The hub and all heavens of
@@ -137,8 +138,8 @@ func (b BranchSettings) validate() error {
 }
 
 func checkPattern(pattern string) error {
-	if !strings.HasPrefix(pattern, "/") || strings.Count(pattern, "*") > 1 {
-		return fmt.Errorf("key %q is to begin with a slash and to have at most one *: %w", pattern, errSettings)
+	if !strings.HasPrefix(pattern, "/") || strings.Count(pattern, "*") > 1 || !utf8.ValidString(pattern) {
+		return fmt.Errorf("key %q is to be text that begins with a slash and has at most one *: %w", pattern, errSettings)
 	}
 	return nil
 }
