@@ -19,6 +19,11 @@ func TestNewsBringsItself(t *testing.T) {
 	a.put("/registry/a", "1")
 	b := newHeaven(t, h, "heavens/scheduler", "b").start(false)
 	settled(t, h, a, b)
+	eventually(t, "both listen", func() bool { return a.exchange.Status().Connected && b.exchange.Status().Connected })
+	for _, v := range []*heaven{a, b} { // whoever comes asks once how things are
+		v.put("/registry/b", v.name)
+		settled(t, h, a, b)
+	}
 	before := a.link.asked.Load() + b.link.asked.Load()
 	for i := range 20 {
 		from, to := a, b

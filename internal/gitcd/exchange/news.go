@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 )
@@ -113,6 +114,10 @@ func (n *news) streaming() {
 	n.mu.Unlock()
 }
 
+// hubPause is the longest pause before a hub's stream is asked for again: a hub
+// is the cluster's own, and what was written meanwhile waits for it.
+const hubPause = 5 * time.Second
+
 // follow keeps the news coming until the context ends: by the upstream's
 // stream, or by polling where there is none.
 func (x *Exchange) follow(ctx context.Context) {
@@ -126,6 +131,9 @@ func (x *Exchange) follow(ctx context.Context) {
 		})
 		if errors.Is(err, ErrNoStream) {
 			err = x.poll(ctx, refs, pause.reset)
+		}
+		if x.news.hub() {
+			pause.max = min(pause.max, hubPause)
 		}
 		if ctx.Err() == nil {
 			x.news.down(err)

@@ -91,7 +91,7 @@ func (x *Exchange) pull(ctx context.Context) error {
 	if err := x.fetch(ctx, x.main); err != nil {
 		return err
 	}
-	if err := x.compare(ctx); err != nil {
+	if old, err := x.compare(ctx); err != nil || old {
 		return err
 	}
 	if wait, err := x.idles(ctx); err != nil || wait {
@@ -120,17 +120,29 @@ func (x *Exchange) pull(ctx context.Context) error {
 }
 
 // compare notices a main that lost what it had: its history was rewritten, or
-// the upstream came back from a backup. What we have of it is then to be pushed again.
-func (x *Exchange) compare(ctx context.Context) error {
+// the upstream came back from a backup. What we have of it is then to be pushed
+// again. News that were overtaken on their way are only old.
+func (x *Exchange) compare(ctx context.Context) (old bool, err error) {
 	if x.joined.IsZero() {
-		return nil
+		return false, nil
 	}
 	held, err := x.holds(ctx, x.main, x.joined)
-	if err == nil && !held {
-		x.o.Log.Warn("main upstream lacks what it had; handing in again what is here", "had", x.joined.String(), "has", x.main.String())
-		x.joined = gitobj.Zero
+	if err != nil || held {
+		return false, err
 	}
-	return err
+	call, cancel := x.within(ctx, x.o.Timeout)
+	defer cancel()
+	found, err := x.up.ListRefs(call, Main)
+	if err != nil {
+		return false, fmt.Errorf("read main: %w", reason(call, err))
+	}
+	if now := found[Main]; now != x.main {
+		x.news.tell(Notice{Ref: Main, ID: now}) // the next step looks at that
+		return true, nil
+	}
+	x.o.Log.Warn("main upstream lacks what it had; handing in again what is here", "had", x.joined.String(), "has", x.main.String())
+	x.joined = gitobj.Zero
+	return false, nil
 }
 
 // fetch makes a commit of the upstream's our own.

@@ -33,7 +33,7 @@ func (s *Store) HeadChanged() <-chan struct{} {
 // Flush commits everything that was acknowledged, also of grain Batch, makes
 // the commits durable and returns the head.
 func (s *Store) Flush(ctx context.Context) (gitobj.ID, error) {
-	v, err := s.MergeView(ctx)
+	v, err := s.commitAll(ctx, true)
 	return v.Head, err
 }
 
@@ -59,12 +59,15 @@ func (v MergeView) ModRevision(tree string) int64 {
 }
 
 // MergeView commits everything, as Flush does, and returns the head together
-// with the keys that are in it.
-func (s *Store) MergeView(ctx context.Context) (MergeView, error) {
+// with the keys that are in it. Commits that are not durable yet are made again
+// after a crash, with the same ids: who merges does not wait for a sync.
+func (s *Store) MergeView(ctx context.Context) (MergeView, error) { return s.commitAll(ctx, false) }
+
+func (s *Store) commitAll(ctx context.Context, durable bool) (MergeView, error) {
 	if s.committer == nil {
 		return MergeView{}, errNoHistory
 	}
-	t := &flushTask{waiter: newWaiter(), reached: make(chan error, 1)}
+	t := &flushTask{waiter: newWaiter(), reached: make(chan error, 1), durable: durable}
 	if err := s.do(ctx, t, t.waiter); err != nil {
 		return MergeView{}, err
 	}
@@ -79,6 +82,7 @@ func (s *Store) MergeView(ctx context.Context) (MergeView, error) {
 type flushTask struct {
 	waiter
 	view    MergeView
+	durable bool // whether the commits are to be
 	reached chan error
 }
 
@@ -91,7 +95,7 @@ func (t *flushTask) perform(l *line, b *batch) {
 	at.index = at.copy()
 	b.tokens = append(b.tokens, token{
 		reach: func(c *committer, _ *batch) error {
-			if err := c.write(true); err != nil {
+			if err := c.write(t.durable); err != nil {
 				return err
 			}
 			t.view = MergeView{Head: c.head, Revision: at.rev, index: at.index, store: l.store}

@@ -176,7 +176,7 @@ func (c *change) mergeTree(k *KeyChange) {
 }
 
 func (t *mergeTask) reach(c *committer, _ *batch) error {
-	if err := c.write(true); err != nil {
+	if err := c.write(false); err != nil { // the record is durable, and makes the commit again
 		return err
 	}
 	t.result.Head, t.result.FastForward = c.head, c.head == t.merge.Theirs
