@@ -127,7 +127,10 @@ func (h *heaven) held(ctx context.Context, group *errgroup.Group) func(key, end 
 	}
 	holds := newHolds(h.config.Holds, clock.RealClock{}, h.log)
 	group.Go(func() error {
-		return holds.watch(ctx, func() bool { return h.exchange.Status().Connected })
+		return holds.watch(ctx, func() bool {
+			s := h.exchange.Status()
+			return s.Connected && !s.Behind // news that cannot be fetched are none
+		})
 	})
 	return holds.held
 }
