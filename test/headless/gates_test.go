@@ -153,8 +153,9 @@ func daysWork(t *testing.T, c *cluster, front *heaven, kubelet *kubernetes.Clien
 	if q := c.quarantined(t); len(q) != 0 {
 		t.Errorf("in quarantine: %+v", q)
 	}
-	if text := git(t, c.path("hub.git"), "for-each-ref", "refs/heads/quarantine"); text != "" {
-		t.Errorf("something was refused for a while: %s", git(t, c.path("hub.git"), "log", "--stat", "--format=%s", strings.Fields(text)[2], "--", "records"))
+	clone := c.clone(t)
+	if text := git(t, clone, "for-each-ref", "refs/heads/quarantine"); text != "" {
+		t.Errorf("something was refused for a while: %s", git(t, clone, "log", "--stat", "--format=%s", strings.Fields(text)[2], "--", "records"))
 	}
 }
 
@@ -306,7 +307,7 @@ func onlySchedules(t *testing.T, c *cluster, front, scheduler *heaven) {
 	if q := c.quarantined(t); len(q) != 0 {
 		t.Errorf("in quarantine: %+v", q)
 	}
-	if log := git(t, c.path("hub.git"), "log", "-1", "--format=%an %B", "main", "--", "registry/configmaps/default/settings"); !strings.HasPrefix(log, "hub-admin") || !strings.Contains(log, "Reason: it was me") {
+	if log := git(t, c.clone(t), "log", "-1", "--format=%an %B", "main", "--", "registry/configmaps/default/settings"); !strings.HasPrefix(log, "hub-admin") || !strings.Contains(log, "Reason: it was me") {
 		t.Errorf("the approval reads %q", log)
 	}
 }
