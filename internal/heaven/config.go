@@ -49,10 +49,10 @@ func gitcdConfig(h *heavenv1.TrishankuHeaven) (string, error) {
 	return render(&config)
 }
 
-// hubConfig is the configuration file of a hub.
-func hubConfig(in HubInput) (string, error) {
+// hubFile is the configuration of a hub.
+func hubFile(in HubInput) *gitcdv1.Config {
 	m := in.Merge
-	return render(&gitcdv1.Config{
+	return &gitcdv1.Config{
 		APIVersion:   gitcdv1.APIVersion,
 		Kind:         gitcdv1.Kind,
 		Repository:   repositoryPath,
@@ -73,7 +73,7 @@ func hubConfig(in HubInput) (string, error) {
 			Approvers:     sortedStrings(m.Spec.Approvers),
 			Mirror:        mirrorConfig(in.Repository),
 		},
-	})
+	}
 }
 
 // render refuses a file that gitcd would refuse, so that the mistake shows as a condition and not as a dead pod.

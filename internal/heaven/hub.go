@@ -37,7 +37,7 @@ func HubService(m *heavenv1.AutomatedMerge) *corev1.Service {
 // HubObjects computes everything that a hub is made of in the host cluster.
 func HubObjects(in HubInput) (Objects, error) {
 	m, labels, name := in.Merge, MergeLabels(in.Merge), HubName(in.Merge.Name)
-	config, err := hubConfig(in)
+	config, err := render(hubFile(in))
 	if err != nil {
 		return Objects{}, fmt.Errorf("compute hub of merge %s: %w", m.Name, err)
 	}

@@ -12,6 +12,17 @@ import (
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 )
 
+// CheckMergeRules names what a hub would not start with, each mistake with its field.
+func CheckMergeRules(r *heavenv1.MergeRules) []error {
+	return hubFile(HubInput{Merge: &heavenv1.AutomatedMerge{Spec: heavenv1.AutomatedMergeSpec{MergeRules: *r}}}).Problems()
+}
+
+// CheckBranchPolicy names what a hub would not start with, each mistake with its field.
+func CheckBranchPolicy(branch string, p *heavenv1.BranchPolicy) []error {
+	h := heavenv1.TrishankuHeaven{Spec: heavenv1.TrishankuHeavenSpec{Branch: branch, Policy: *p}}
+	return hubFile(HubInput{Merge: &heavenv1.AutomatedMerge{}, Heavens: []heavenv1.TrishankuHeaven{h}}).Problems()
+}
+
 // mergeConfig says how branches meet main: what each heaven says of its own branch comes first, in the order of the
 // branches' names, then what the merge says. Only the hub's file has it; heavens hear it from the hub.
 func mergeConfig(policy heavenv1.MergePolicy, heavens []heavenv1.TrishankuHeaven) gitcdv1.Merge {

@@ -23,11 +23,16 @@ func Load(file []byte) (*Config, error) {
 	if err := yaml.UnmarshalStrict(file, c); err != nil {
 		return nil, fmt.Errorf("read configuration (fields are those of %s, kind %s): %w", APIVersion, Kind, err)
 	}
-	c.setDefaults()
-	if errs := c.validate(); len(errs) > 0 {
+	if errs := c.Problems(); len(errs) > 0 {
 		return nil, fmt.Errorf("check configuration: %w", errors.Join(errs...))
 	}
 	return c, nil
+}
+
+// Problems fills in what is left out, and names each field that is wrong, with what to write instead.
+func (c *Config) Problems() []error {
+	c.setDefaults()
+	return c.validate()
 }
 
 // Marshal writes the file that Load reads. The same Config always gives the same bytes.

@@ -63,6 +63,7 @@ func validateMerge(m *heavenv1.AutomatedMerge) field.ErrorList {
 	errs := serviceName(m.Name, m.Name+"-"+heavenv1.HubComponent)
 	errs = append(errs, rules.Storage(spec.Child("storage"), m.Spec.Storage)...)
 	errs = append(errs, rules.Service(spec.Child("service"), &m.Spec.Service)...)
+	errs = append(errs, rules.Merge(spec, &m.Spec.MergeRules)...)
 	received := false
 	for i, p := range branches.Prefixes {
 		received = received || strings.HasPrefix(branches.Genesis, p)

@@ -168,6 +168,7 @@ func TestHeavenRules(t *testing.T) {
 		{"no room for a Service", func(h *heavenv1.TrishankuHeaven) {
 			h.Name, h.Spec.APIServer.Service = strings.Repeat("a", 64), &heavenv1.ServiceTemplate{}
 		}, "a shorter Cluster name helps"},
+		{"policy of two stars", func(h *heavenv1.TrishankuHeaven) { h.Spec.Policy.ToMain.Exclude = []string{"/*/*"} }, "spec.policy.toMain.exclude[0]: Invalid value: is \"/*/*\"; write a key"},
 		{"long name without Service", func(h *heavenv1.TrishankuHeaven) { h.Name = strings.Repeat("a", 64) }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -197,6 +198,9 @@ spec:
 
 	for _, c := range []struct{ name, spec, want string }{
 		{"receives main", "branches: {main: nodes/main}", "merges into and receives from nobody"},
+		{"pattern in the middle", "gates: [{name: a, branches: [heavens/a], rules: [{name: r, keys: [\"/a/**/b\"]}]}]", "spec.gates[0].rules[0].keys[0]: Invalid value: is \"/a/**/b\"; write a pattern"},
+		{"approver of no name", "approvers: [\"heavens/ a\"]", "spec.approvers[0]"},
+		{"owner whose branch is none", "policy: {owners: [{key: /a, branch: refs/heads/x}]}", "spec.policy.owners[0].branch: Invalid value: is \"refs/heads/x\"; leave out refs/heads/"},
 		{"main can never begin", "branches: {prefixes: [nodes/]}", "main could never be created"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

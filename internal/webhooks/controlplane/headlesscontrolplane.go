@@ -95,6 +95,7 @@ func validateConfiguration(spec *field.Path, c *controlplanev1.HeadlessControlPl
 	errs := rules.Storage(spec.Child("storage"), c.Storage)
 	errs = append(errs, rules.Storage(merge.Child("storage"), c.Merge.Storage)...)
 	errs = append(errs, rules.Service(merge.Child("service"), &c.Merge.Service)...)
+	errs = append(errs, rules.Merge(merge, &c.Merge.MergeRules)...)
 	errs = append(errs, rules.Service(apiServer.Child("service"), &c.Components.APIServer.Service)...)
 	errs = append(errs, rules.Names(apiServer.Child("certSANs"), c.Components.APIServer.CertSANs)...)
 	errs = append(errs, rules.Arguments(apiServer.Child("extraArgs"), c.Components.APIServer.ExtraArgs, rules.APIServerFlags)...)

@@ -98,6 +98,7 @@ func validateHeaven(h *heavenv1.TrishankuHeaven) field.ErrorList {
 	errs = append(errs, rules.Endpoint(apiServer.Child("advertisedEndpoint"), a.AdvertisedEndpoint.Host, a.AdvertisedEndpoint.Port)...)
 	errs = append(errs, rules.Arguments(apiServer.Child("extraArgs"), a.ExtraArgs, rules.APIServerFlags)...)
 	errs = append(errs, rules.Service(apiServer.Child("service"), a.Service)...)
+	errs = append(errs, rules.Policy(spec.Child("policy"), s.Branch, &s.Policy)...)
 	return append(errs, rules.Storage(spec.Child("storage"), s.Storage)...)
 }
 
