@@ -59,7 +59,8 @@ func (x *Exchange) tryJoin(ctx context.Context, theirs gitobj.ID) (done bool, er
 	if err != nil {
 		return false, fmt.Errorf("read the store: %w", err)
 	}
-	m, err := x.history.Merge(ctx, view.Head, theirs, x.policy())
+	p := x.policy() // first: new settings bring a new history
+	m, err := x.history.Merge(ctx, view.Head, theirs, p)
 	if err != nil {
 		return false, err
 	}
