@@ -55,7 +55,7 @@ func TestCutOff(t *testing.T) {
 	n1 := w.nodes[0]
 
 	t.Run("a node keeps its pods over a cut that is shorter than patience", func(t *testing.T) {
-		w.keepsPods(t, []*link{n1.link}, 8*time.Second, work)
+		w.keepsPods(t, []*link{n1.link}, condition{cut: true}, 8*time.Second, work)
 	})
 	t.Run("a node that is away for longer is replaced, and sorted out when it returns", func(t *testing.T) {
 		w.replaced(t, n1, work)
@@ -63,14 +63,17 @@ func TestCutOff(t *testing.T) {
 	work.deploy(t, "more", 4) // the first node is empty now
 	eventually(t, patience, "pods run", func(ctx context.Context) error { return w.quiet(ctx, work) })
 	t.Run("nobody is evicted because kube-controller-manager is cut off", func(t *testing.T) {
-		w.keepsPods(t, []*link{w.manager.link}, 35*time.Second, work)
+		w.keepsPods(t, []*link{w.manager.link}, condition{cut: true}, 35*time.Second, work)
+	})
+	t.Run("nobody is evicted because kube-controller-manager hears of news that it cannot fetch", func(t *testing.T) {
+		w.keepsPods(t, []*link{w.manager.link}, condition{deafUp: true}, 35*time.Second, work)
 	})
 	t.Run("nobody is evicted because the hub is gone", func(t *testing.T) {
 		var all []*link
 		for _, m := range w.members() {
 			all = append(all, m.link)
 		}
-		w.keepsPods(t, all, 35*time.Second, work)
+		w.keepsPods(t, all, condition{cut: true}, 35*time.Second, work)
 	})
 	w.settle(t, work)
 	w.rest(t)
@@ -86,9 +89,9 @@ func TestCutOffAsShipped(t *testing.T) {
 	work := newWorkload(w.front.client, 0)
 	work.deploy(t, "web", 4)
 	eventually(t, patience, "pods run", func(ctx context.Context) error { return w.quiet(ctx, work) })
-	t.Run("a node keeps its pods", func(t *testing.T) { w.keepsPods(t, []*link{w.nodes[0].link}, *cutFlag, work) })
+	t.Run("a node keeps its pods", func(t *testing.T) { w.keepsPods(t, []*link{w.nodes[0].link}, condition{cut: true}, *cutFlag, work) })
 	t.Run("nobody is evicted because kube-controller-manager is cut off", func(t *testing.T) {
-		w.keepsPods(t, []*link{w.manager.link}, *cutFlag, work)
+		w.keepsPods(t, []*link{w.manager.link}, condition{cut: true}, *cutFlag, work)
 	})
 	w.settle(t, work)
 	w.rest(t)
@@ -109,28 +112,28 @@ func (w *workload) deploy(t *testing.T, name string, replicas int32) {
 	w.told = append(w.told, &told{Kind: "Deployment", Name: name, UID: d.UID, Created: time.Now(), Replicas: replicas})
 }
 
-// keepsPods cuts links for a while, and sees to it that the same pods run
+// keepsPods makes links bad for a while, and sees to it that the same pods run
 // before, meanwhile and after; that everybody can write meanwhile; and that
 // what was written is everywhere afterwards.
-func (w *world) keepsPods(t *testing.T, links []*link, length time.Duration, work *workload) {
+func (w *world) keepsPods(t *testing.T, links []*link, how condition, length time.Duration, work *workload) {
 	t.Helper()
 	before := w.runningPods()
 	for _, l := range links {
-		l.set(condition{cut: true})
+		l.set(how)
 	}
-	t.Logf("cut for %s; %d pods run", length, len(before))
+	t.Logf("%s for %s; %d pods run", how, length, len(before))
 	token := fmt.Sprint(time.Now().UnixNano())
 	begin := time.Now()
 	for _, m := range w.members() {
 		if err := m.leaveWord(t.Context(), token); err != nil {
-			t.Errorf("a write at %s while links are cut: %v", m.name, err)
+			t.Errorf("a write at %s while links are bad: %v", m.name, err)
 		}
 		if err := m.findWord(t.Context(), m, token); err != nil {
-			t.Errorf("a read at %s while links are cut: %v", m.name, err)
+			t.Errorf("a read at %s while links are bad: %v", m.name, err)
 		}
 	}
 	time.Sleep(time.Until(begin.Add(length)))
-	w.sameAs(t, before, "while links are cut")
+	w.sameAs(t, before, "while links are bad")
 	w.sayNodes(t, w.manager)
 	for _, l := range links {
 		l.set(condition{})
