@@ -57,6 +57,11 @@ conformance:  ## The suites of gitcd's peers, with gitcd in etcd's place (SUITE=
 	@hack/build.sh gitcd etcdctl etcdutl $(if $(PEER),etcd)
 	@$(GO) run ./test/conformance -suite "$(SUITE)" -run "$(RUN)" -server "$(SERVER)" -peer=$(if $(PEER),true,false)
 
+.PHONY: forge
+forge:  ## The ways for heavens to meet, against a real Gitea, built from its module (10 minutes the first time)
+	@hack/build.sh gitcd etcdctl gitea
+	@$(GO) test -tags gitea -count 1 -timeout 10m ./test/topologies
+
 .PHONY: fuzz
 fuzz:  ## Each fuzz target for FUZZTIME (default 30s)
 	@for p in $$(grep -rlE '^func Fuzz' --include '*_test.go' api internal | xargs -n1 dirname | sort -u); do \
@@ -92,7 +97,7 @@ build:  ## Everything, from Go modules, into bin/
 
 .PHONY: build-test
 build-test:  ## What `make test` runs
-	@hack/build.sh sandbox gitcd manager kube-apiserver kube-controller-manager kube-scheduler kubectl clusterctl kustomize controller-gen
+	@hack/build.sh sandbox gitcd manager kube-apiserver kube-controller-manager kube-scheduler kubectl etcdctl clusterctl kustomize controller-gen
 
 .PHONY: build-peers
 build-peers:  ## etcd, its command lines, and kine: what gitcd is measured beside

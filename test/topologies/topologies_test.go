@@ -5,10 +5,6 @@ package topologies_test
 
 import (
 	"context"
-	"io"
-	"net/http"
-	"net/http/cgi"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,34 +56,6 @@ func page(t *testing.T) (top string, sections []section) {
 	return top, sections
 }
 
-// forge serves an empty repository with stock Git, to me with TOKEN.
-func forge(t *testing.T) string {
-	t.Helper()
-	root := t.TempDir()
-	git, err := exec.LookPath("git")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"init", "-q", "--bare", "--initial-branch=main", root + "/cluster.git"}, {"-C", root + "/cluster.git", "config", "http.receivepack", "true"}} {
-		if out, err := exec.CommandContext(t.Context(), git, args...).CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
-	backend := &cgi.Handler{
-		Path: git, Args: []string{"http-backend"}, Stderr: io.Discard,
-		Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null"},
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != "me" || password != "TOKEN" {
-			http.Error(w, "who are you?", http.StatusUnauthorized)
-			return
-		}
-		backend.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return server.URL + "/cluster.git"
-}
-
 // TestPage holds laws D1 and D2.
 func TestPage(t *testing.T) {
 	t.Parallel()
@@ -120,14 +88,7 @@ func run(t *testing.T, programs, script string) {
 	cmd.Env = append(os.Environ(), "PATH="+programs+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Run(); err != nil {
-		out, readErr := os.ReadFile(log.Name())
-		t.Errorf("%v (%v)\n%s", err, readErr, out)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -74,9 +74,11 @@ func TestForgeLosesHistory(t *testing.T) {
 	for name, lose := range map[string]func(t *testing.T, f *forge, first string){
 		"recreated empty": func(_ *testing.T, f *forge, _ string) { f.wipe() },
 		"a branch is gone": func(t *testing.T, f *forge, _ string) {
+			t.Helper()
 			git(t, f.dir, "update-ref", "-d", "refs/heads/main")
 		},
 		"gone back": func(t *testing.T, f *forge, first string) {
+			t.Helper()
 			git(t, f.dir, "update-ref", "refs/heads/main", first)
 			git(t, f.dir, "update-ref", "refs/heads/heavens/a", first)
 		},

@@ -99,9 +99,9 @@ func (m *Mirror) seen() map[string]gitobj.ID { // branch -> head
 	return out
 }
 
-func names(maps_ ...map[string]gitobj.ID) []string {
+func names(lists ...map[string]gitobj.ID) []string {
 	all := map[string]struct{}{}
-	for _, m := range maps_ {
+	for _, m := range lists {
 		for name := range m {
 			all[name] = struct{}{}
 		}

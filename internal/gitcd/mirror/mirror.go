@@ -194,12 +194,12 @@ func (m *Mirror) leave(ctx context.Context) error {
 		return nil
 	}
 	m.pushAt = time.Time{}
-	if err := m.push(ctx); dead(err) {
-		return err
-	} else if err != nil {
+	err := m.push(ctx)
+	if err != nil && !dead(err) {
 		m.o.Log.Warn("left with something that the forge lacks; it goes out after the next start", "url", m.o.URL, "err", err)
+		err = nil
 	}
-	return nil
+	return err
 }
 
 // ending is nil if the context has ended, whatever that led to.

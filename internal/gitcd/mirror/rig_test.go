@@ -6,12 +6,14 @@ package mirror_test
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +59,7 @@ func newForge(t *testing.T) *forge {
 		}
 		if v := r.Header.Get("Git-Protocol"); v != "" {
 			h := *backend
-			h.Env = append(h.Env[:len(h.Env):len(h.Env)], "GIT_PROTOCOL="+v)
+			h.Env = append(slices.Clip(h.Env), "GIT_PROTOCOL="+v)
 			h.ServeHTTP(w, r)
 			return
 		}
@@ -141,7 +143,7 @@ func (l *link) count() (requests, pushes int) {
 
 // answer is a fault that answers every request with a status.
 func answer(code int, headers ...string) func(http.ResponseWriter, *http.Request) bool {
-	return func(w http.ResponseWriter, r *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
 		for i := 0; i+1 < len(headers); i += 2 {
 			w.Header().Set(headers[i], headers[i+1])
 		}
@@ -158,9 +160,7 @@ func (f *forge) lostAnswer(part int) func(http.ResponseWriter, *http.Request) bo
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		rec := httptest.NewRecorder()
 		f.link.next.ServeHTTP(rec, r)
-		for name, values := range rec.Header() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), rec.Header())
 		w.Header().Del("Content-Length")
 		w.WriteHeader(rec.Code)
 		body := rec.Body.Bytes()
@@ -360,7 +360,7 @@ func hook(t *testing.T, f *forge, script string) {
 	if err := os.MkdirAll(filepath.Join(f.dir, "hooks"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(f.dir, "hooks", "update"), []byte(script), 0o700); err != nil { //nolint:gosec // git runs it
+	if err := os.WriteFile(filepath.Join(f.dir, "hooks", "update"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 }

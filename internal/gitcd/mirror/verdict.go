@@ -34,7 +34,7 @@ const (
 //
 //	ours   theirs                   verdict   because
 //	-      not one that we merge    ignored   others may keep their branches at the forge, too
-//	x      x                        in step
+//	x      the same                 in step
 //	x      -                        create    it was never there, or is lost
 //	x      in the history of x      forward   we have gone on, or they went back
 //	any    anything else            foreign   others pushed it

@@ -115,7 +115,7 @@ func compile(ctx context.Context, o Options, t Target, out string) error {
 		env = append(env, "CGO_ENABLED=1")
 	}
 	_, err := command.RunWith(ctx, command.Options{Dir: filepath.Join(o.Root, t.Module), Env: env},
-		"nice", "-n", "5", "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", t.ldflags(), "-o", out, t.Package)
+		"nice", "-n", "5", "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", t.ldflags(), "-tags", t.Tags, "-o", out, t.Package)
 	if err != nil {
 		return narrate.Mend(fmt.Errorf("build %s: %w", t.Name, err), "see the compiler's words above; a download that failed can be repeated")
 	}
@@ -125,7 +125,7 @@ func compile(ctx context.Context, o Options, t Target, out string) error {
 // stampOf is a digest of all that a pinned target is made of.
 func stampOf(o Options, t Target, goVersion string) (string, error) {
 	h := sha256.New()
-	_, _ = fmt.Fprintln(h, goVersion, t.Package, t.ldflags()) // a hash does not fail
+	_, _ = fmt.Fprintln(h, goVersion, t.Package, t.ldflags()+t.Tags) // a hash does not fail
 	for _, f := range []string{"go.mod", "go.sum"} {
 		b, err := os.ReadFile(filepath.Join(o.Root, t.Module, f))
 		if err != nil {

@@ -19,6 +19,8 @@ type Target struct {
 	Package string
 	// Variables are set by the linker: import path and name -> value.
 	Variables []string
+	// Tags are those of the build, separated by commas.
+	Tags string
 	// CGO says that it needs a C compiler.
 	CGO bool
 	// Pinned says that go.mod, go.sum and this target say all: nothing else needs to be looked at.
@@ -91,4 +93,5 @@ var Peers = []Target{
 	{Name: "etcdctl", Module: "build/etcd", Package: "go.etcd.io/etcd/etcdctl/v3", Pinned: true},
 	{Name: "etcdutl", Module: "build/etcd", Package: "go.etcd.io/etcd/etcdutl/v3", Pinned: true},
 	{Name: "kine", Module: "build/kine", Package: "github.com/k3s-io/kine", Pinned: true, CGO: true},
+	{Name: "gitea", Module: "build/gitea", Package: "code.gitea.io/gitea", Tags: "sqlite,sqlite_unlock_notify", Pinned: true, CGO: true},
 }
