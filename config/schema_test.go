@@ -138,7 +138,7 @@ func TestSchemasAdmitAndRefuse(t *testing.T) {
 		{"heaven with a plain upstream", "TrishankuHeaven", "", "spec: {clusterName: blue, version: v1.36.3, branch: heavens/apiserver, upstream: {url: \"http://h\"}}", "spec.upstream.url"},
 		{"least merge", "AutomatedMerge", "", "spec: {clusterName: blue}", ""},
 		{"merge of another cluster", "AutomatedMerge", "spec: {clusterName: blue}", "spec: {clusterName: green}", "clusterName never changes"},
-		{"policy", "AutomatedMerge", "", "spec: {clusterName: blue, policy: {owners: [{key: /registry/minions/*, path: .spec.taints, branch: nodes/*}, {key: /registry/ranges/, branch: \"\"}], " +
+		{"policy", "AutomatedMerge", "", "spec: {clusterName: blue, policy: {owners: [{key: /registry/minions/*, path: .spec.taints, branch: nodes/*}, {key: /registry/ranges/, branch: \"\"}, {key: /registry/pods/, branch: \"nodes/{.spec.nodeName}\"}], " +
 			"branches: [{branch: nodes/*, prefer: [{path: .spec.replicas, take: Ours}], toMain: {exclude: [/registry/events/]}}, {branch: \"*\", fromMain: {include: [/registry/]}}]}}", ""},
 		{"owner of no key", "AutomatedMerge", "", "spec: {clusterName: blue, policy: {owners: [{key: registry/x, branch: nodes/a}]}}", "spec.policy.owners[0].key"},
 		{"owner by guess", "AutomatedMerge", "", "spec: {clusterName: blue, policy: {owners: [{key: /registry/x, branch: nodes/*}]}}", "stands for what the one in key stands for"},

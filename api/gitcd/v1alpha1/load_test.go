@@ -51,7 +51,7 @@ func TestMarshalIsWhatLoadReads(t *testing.T) {
 		branch + "leaseDuration: 1m30s\ngrains: [{prefix: /a, grain: Batch}]\n", hub,
 		strings.Replace(hub, "listen", "gates: [{name: g, branches: [nodes/*], rules: [{keys: [/registry/pods/**], verbs: [update], fields: [.status, '!.status.x'], "+
 			"when: [bound]}, {rbac: {pods: true}}], rates: [{name: r, limit: 50, per: 1m}]}], defaultGates: Disabled, approvers: [heavens/x], listen", 1),
-		hub + "merge: {owners: [{key: /registry/minions/*, path: .spec, branch: nodes/*}], branches: [{branch: '*', prefer: [{take: ours}], toMain: {exclude: [/a/]}}]}\n",
+		hub + "merge: {owners: [{key: /registry/minions/*, path: .spec, branch: nodes/*}, {key: /registry/pods/, branch: \"nodes/{.spec.nodeName}\"}], branches: [{branch: '*', prefer: [{take: ours}], toMain: {exclude: [/a/]}}]}\n",
 	} {
 		c, err := Load([]byte(file))
 		if err != nil {

@@ -29,7 +29,8 @@ type Owner struct {
 	// Path of the field, such as .status. Empty: the whole value.
 	Path string `json:"path,omitempty"`
 
-	// Branch that owns it; a "*" stands for what the one in Key stood for. Empty: nobody, which lifts a default.
+	// Branch that owns it; a "*" stands for what the one in Key stood for, and {.spec.nodeName} for what the object says
+	// there. Empty: nobody, which lifts a default.
 	Branch string `json:"branch"`
 }
 
@@ -87,6 +88,9 @@ type KeyFilter struct {
 
 func (f KeyFilter) empty() bool { return len(f.Include) == 0 && len(f.Exclude) == 0 }
 
+// saidThere is a place in a branch's name that stands for what the object says.
+var saidThere = regexp.MustCompile(`\{\.[^{}]+\}`)
+
 // fieldPath begins like the paths of conflict records: .spec.replicas or .metadata.labels["a/b"].
 var fieldPath = regexp.MustCompile(`^([.\[][^\s]+.*)?$`)
 
@@ -105,7 +109,7 @@ func (m *Merge) validate(p *problems, pulls bool) {
 			p.add(field+".branch", "is %q, but key %q has no * that says what it stands for", o.Branch, o.Key)
 		}
 		if o.Branch != "" {
-			p.branch(field+".branch", strings.Replace(o.Branch, "*", "x", 1))
+			p.branch(field+".branch", strings.Replace(saidThere.ReplaceAllString(o.Branch, "x"), "*", "x", 1))
 		}
 	}
 	for i, b := range m.Branches {

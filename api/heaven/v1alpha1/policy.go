@@ -42,11 +42,12 @@ type FieldOwner struct {
 	// +kubebuilder:validation:Pattern=`^[.\[][^\s]+.*$`
 	Path string `json:"path,omitempty"`
 
-	// branch that owns it, such as heavens/kube-scheduler or nodes/*. Empty: nobody, which lifts a default.
+	// branch that owns it, such as heavens/kube-scheduler or nodes/*; nodes/{.spec.nodeName} is what the object says there.
+	// Empty: nobody, which lifts a default.
 	// +required
 	// +kubebuilder:validation:MinLength=0
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^([A-Za-z0-9][-._A-Za-z0-9]*(/([A-Za-z0-9][-._A-Za-z0-9]*|[*]))*|[*])?$`
+	// +kubebuilder:validation:Pattern=`^([A-Za-z0-9][-._A-Za-z0-9]*(/([A-Za-z0-9][-._A-Za-z0-9]*|[*]|[{][.][^{}]+[}]))*|[*])?$`
 	Branch *string `json:"branch,omitempty"`
 }
 
