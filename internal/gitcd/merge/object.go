@@ -161,13 +161,13 @@ func parseObject(data []byte) *object {
 // opaque decides about values that cannot be read.
 func (m *merger) opaque() verdict {
 	winner, why := m.decide(nil, absent, absent)
-	if why != Owner {
-		switch {
-		case m.first.data == nil:
-			winner = &m.first
-		case m.second.data == nil:
-			winner = &m.second
-		}
+	switch {
+	case why == Owner:
+	case m.first.data == nil:
+		winner, why = &m.first, Opaque
+	case m.second.data == nil:
+		winner, why = &m.second, Opaque
+	case why != Preferred:
 		why = Opaque
 	}
 	m.recordKey(winner, why)

@@ -72,7 +72,7 @@ var Table = []Reason{
 		"only one side changed it", "never",
 	},
 	{
-		Opaque, "a value is no Kubernetes object in JSON: encrypted, protobuf, foreign", "a whole side: the owner's, else a deletion, else by the order of branches",
+		Opaque, "a value is no Kubernetes object in JSON: encrypted, protobuf, foreign", "a whole side: the owner's, else a deletion, else the preferred one, else by the order of branches",
 		"what cannot be read cannot be mixed, and a deleted secret must not come back", "always",
 	},
 	{

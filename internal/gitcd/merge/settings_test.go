@@ -83,6 +83,19 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestPreferOpaque prefers a side of what cannot be read, but no side to a deletion.
+func TestPreferOpaque(t *testing.T) {
+	s := settings(t, `{"branches": [{"branch": "heavens/a", "prefer": [{"take": "ours"}]}]}`)
+	base, ours, theirs := []byte("k8s:enc:a"), []byte("k8s:enc:b"), []byte("k8s:enc:c")
+	r := merge.Object("/registry/secrets/d/x", base, ours, theirs, s.Policy("heavens/a", "main", "main"))
+	if r.Took != merge.Ours || r.Conflicts[0].Why != merge.Preferred {
+		t.Errorf("took %s by %s", r.Took, r.Conflicts[0].Why)
+	}
+	if r = merge.Object("/registry/secrets/d/x", base, ours, nil, s.Policy("heavens/a", "main", "main")); !r.Deleted {
+		t.Errorf("a deleted secret came back: %s", r.Value)
+	}
+}
+
 func TestFilter(t *testing.T) {
 	s := settings(t, someSettings)
 	filter := s.Policy("main", "nodes/w1", "main").Filters
