@@ -74,6 +74,10 @@ func TestNodes(t *testing.T) {
 		},
 		{"the end of a pod", w1, "/registry/pods/default/dying", "", ""},
 		{
+			"the end of a pod elsewhere", "nodes/w3", "/registry/pods/default/dying", "",
+			"nodes/w3 may not delete it: it is no mirror pod of this node, or one that names accounts or volumes of the cluster; the pod is not bound to this node in main (gate nodes)",
+		},
+		{
 			"the end of a pod that nobody deleted", w1, podKey, "",
 			"nodes/w1 may not delete it: it is no mirror pod of this node, or one that names accounts or volumes of the cluster; it is not being deleted in main (gate nodes)",
 		},
