@@ -33,7 +33,7 @@ type gitConflicts struct{ dir string }
 
 // git runs one command in the repository.
 func (s *gitConflicts) git(ctx context.Context, in []byte, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", s.dir}, args...)...)
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", s.dir}, args...)...) //nolint:gosec // the directory is the caller's to name
 	cmd.Stdin = bytes.NewReader(in)
 	var out, why bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &why
@@ -54,7 +54,7 @@ type gitObjects struct {
 }
 
 func (s *gitConflicts) objects(ctx context.Context) (*gitObjects, error) {
-	cmd := exec.CommandContext(ctx, "git", "-C", s.dir, "cat-file", "--batch")
+	cmd := exec.CommandContext(ctx, "git", "-C", s.dir, "cat-file", "--batch") //nolint:gosec // the directory is the caller's to name
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("read objects: %w", err)

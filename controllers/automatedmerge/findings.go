@@ -68,11 +68,11 @@ func unmirrored(f *HubForge, branch string) metav1.Time {
 
 // ConflictFree:
 //
-//	recorded, as said last  open  -> ConflictFree  Reason
-//	not known               -        Unknown       NotObserved
-//	none                    -        True          ConflictFree
-//	some                    none     True          ConflictsResolved
-//	some                    some     False         ConflictsRecorded
+//	recorded, as said last  open          -> ConflictFree  Reason
+//	not known               -                Unknown       NotObserved
+//	none                    -                True          ConflictFree
+//	some                    none             True          ConflictsResolved
+//	some                    at least one     False         ConflictsRecorded
 var conflictTable = []verdict{
 	{func(s *scope) bool { return s.merge.Status.Conflicts.Recorded == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")},
 	{func(s *scope) bool { return *s.merge.Status.Conflicts.Recorded == 0 }, metav1.ConditionTrue, ReasonConflictFree, say("")},
