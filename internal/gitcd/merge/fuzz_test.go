@@ -15,7 +15,7 @@ import (
 // message brings the reader down.
 func FuzzTrailer(f *testing.F) {
 	f.Add("merge\n\nHeld-Back: 0100000000000000000000000000000000000000 [{\"exclude\":[\"/x/\"]}]\n", "/a/", "/b/*")
-	f.Add("\nHeld-Back: \nHeld-Back: x y", "", "\n")
+	f.Add("\nHeld-Back: \nother\nHeld-Back: x y", "", "\n")
 	f.Fuzz(func(t *testing.T, message, include, exclude string) {
 		heldBack(message)
 		m := Merged{theirs: gitobj.ID{1}, held: []Filter{{Include: []string{include}, Exclude: []string{exclude}}}}

@@ -67,7 +67,7 @@ type matrixEdit struct {
 }
 
 // matrices returns the matrices of all kinds.
-func matrices(t testing.TB) []matrix {
+func matrices(t rapid.TB) []matrix {
 	t.Helper()
 	files, err := filepath.Glob("testdata/matrix/*.txtar")
 	if err != nil {
@@ -84,7 +84,7 @@ func matrices(t testing.TB) []matrix {
 	return out
 }
 
-func parseMatrix(t testing.TB, archive *txtar.Archive) matrix {
+func parseMatrix(t rapid.TB, archive *txtar.Archive) matrix {
 	t.Helper()
 	owners := merge.DefaultOwners()
 	m := matrix{policy: merge.Policy{Ours: "heavens/a", Theirs: "main", Owner: owners.Owner}}
