@@ -15,7 +15,7 @@ import (
 // The files that a forge's Secrets become in a hub's pod, beside the certificates.
 const (
 	forgeUsername = "forge-username"
-	forgePassword = "forge-password" //nolint:gosec // the name of a file
+	forgePassword = "forge-password"
 	forgeCA       = "forge-ca.crt"
 )
 

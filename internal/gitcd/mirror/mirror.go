@@ -204,10 +204,12 @@ func (m *Mirror) leave(ctx context.Context) error {
 
 // ending is nil if the context has ended, whatever that led to.
 func ending(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 // watch notes in the ledger when our branches move.

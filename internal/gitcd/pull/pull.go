@@ -140,9 +140,12 @@ func (p *Puller) Run(ctx context.Context, every time.Duration) error {
 	pause := every
 	for {
 		r, err := p.Once(ctx)
-		switch {
-		case ctx.Err() != nil:
+		select {
+		case <-ctx.Done():
 			return nil
+		default:
+		}
+		switch {
 		case errors.Is(err, mvcc.ErrFailed) || errors.Is(err, mvcc.ErrClosed) || errors.Is(err, journal.ErrFailed):
 			return err // nothing can be kept any more
 		case err != nil && err.Error() != told:
@@ -157,7 +160,7 @@ func (p *Puller) Run(ctx context.Context, every time.Duration) error {
 		}
 		wait := time.Duration((0.75 + p.o.Chance()/2) * float64(pause))
 		if err != nil {
-			pause = min(2*pause, max(every, mostPause))
+			pause = min(2*pause, max(every, min(10*every, mostPause)))
 			if answer := (*transport.StatusError)(nil); errors.As(err, &answer) {
 				wait = max(wait, answer.RetryAfter)
 			}
@@ -166,7 +169,7 @@ func (p *Puller) Run(ctx context.Context, every time.Duration) error {
 	}
 }
 
-// mostPause is how long a remote that fails is left alone at most.
+// mostPause bounds how long a remote that fails is left alone: ten intervals, and no longer than this.
 const mostPause = 5 * time.Minute
 
 // sleep waits, for a hint, or until the context ends.
