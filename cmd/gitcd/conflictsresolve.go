@@ -33,7 +33,7 @@ conflicts; at a hub, to the hub's.`,
 		Example: `  gitcd conflicts resolve 2886f83c --config /etc/gitcd/config.yaml --note "main is right"
   gitcd conflicts resolve 2886f83c --take-other --kubeconfig blue.kubeconfig --hub https://hub:8443 --ca ca.crt --cert hub-admin.crt --key hub-admin.key
   gitcd conflicts resolve 2886f83c 91ab07de --dir ./clone --by jane`,
-		Args: cobra.MinimumNArgs(1),
+		Args: usage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if k.config != "" && !takeOther {
 				return &usageError{fmt.Errorf("--kubeconfig goes with --take-other: what stands is in the cluster already")}
