@@ -252,8 +252,12 @@ func (h *heaven) storeOptions() (mvcc.Options, error) {
 }
 
 func storeOptions(c *gitcdv1.Config, holder string, epoch int64) mvcc.Options {
+	var gather time.Duration // alone: as soon as a store does it
+	if c.Upstream != nil {
+		gather = exchange.BatchInterval
+	}
 	return mvcc.Options{
-		Branch: "refs/heads/" + c.Branch,
+		Branch: "refs/heads/" + c.Branch, BatchInterval: gather,
 		Epoch:  epoch,
 		Author: mvcc.Identity{Name: c.Author.Name, Email: c.Author.Email},
 		Holder: holder,

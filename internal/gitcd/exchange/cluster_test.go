@@ -19,11 +19,14 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/utils/clock"
+
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/branch"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/exchange"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/hub"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/vfs"
 )
@@ -181,6 +184,10 @@ type heaven struct {
 	tune   func(*exchange.Options)
 	// upstream is what to use in place of the hub.
 	upstream *exchange.Remote
+	// clock and grains, if not the defaults.
+	clock  clock.Clock
+	grains layout.Grains
+	batch  time.Duration
 
 	taken    exchange.Taken
 	journal  *journal.Journal
@@ -206,6 +213,7 @@ func (v *heaven) storeOptions(epoch int64) mvcc.Options {
 	return mvcc.Options{
 		Branch: "refs/heads/" + v.name, Epoch: epoch, Holder: v.holder,
 		Author: mvcc.Identity{Name: v.name, Email: v.name + "@example.org"},
+		Clock:  v.clock, Grains: v.grains, BatchInterval: v.batch,
 	}
 }
 

@@ -31,6 +31,13 @@ const (
 	remoteMain = "refs/remotes/upstream/main"
 )
 
+// BatchInterval is how long a store that exchanges should gather changes of
+// lazy keys before it commits them: each commit is pushed, merged and fetched. A
+// lease is renewed every 10 s, and is seen by others after this, LazyWait and the
+// hub's own, hence after a minute at most: half of the grace period that
+// headless clusters give a node.
+const BatchInterval = 35 * time.Second
+
 // Options configures an Exchange. Branch and Epoch are needed; the zero value
 // of the rest is a good production setting.
 type Options struct {
@@ -279,8 +286,8 @@ func (x *Exchange) due() time.Time {
 	for _, since := range []struct {
 		at   time.Time
 		wait time.Duration
-	}{{x.lazy, x.o.LazyWait}, {x.heard, x.lazyPull()}} {
-		if at := since.at.Add(since.wait); !since.at.IsZero() && (wake.IsZero() || at.Before(wake)) {
+	}{{x.lazy, x.o.LazyWait}, {x.heard, x.lazyPull()}, {x.lazily, x.lazyWriter()}} {
+		if at := since.at.Add(since.wait); !since.at.IsZero() && at.After(x.o.Clock.Now()) && (wake.IsZero() || at.Before(wake)) {
 			wake = at
 		}
 	}

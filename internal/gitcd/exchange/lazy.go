@@ -44,25 +44,19 @@ func (x *Exchange) waits(ctx context.Context, head gitobj.ID, now time.Time) (la
 	return true, false, nil
 }
 
-// lazyPull is how long a main with nothing but lazy changes waits to be joined.
-// Others' heartbeats are in no haste; one's own, handed in meanwhile, come home
-// with them, so that joining is a step forward and no merge.
-func (x *Exchange) lazyPull() time.Duration { return 6 * x.o.LazyWait }
+// A main with nothing but lazy changes waits to be joined for lazyPull, as long
+// as this heaven pushed lazily itself in the last lazyWriter: others' heartbeats
+// are in no haste, and one's own keep each join from being a mere step forward.
+func (x *Exchange) lazyPull() time.Duration   { return 30 * x.o.LazyWait }
+func (x *Exchange) lazyWriter() time.Duration { return 9 * x.o.LazyWait }
 
 // idles says whether main may wait to be joined. It may where this heaven writes
-// lazily itself: then each main that is joined in between costs a merge, which
-// is pushed, merged and fetched in turn. Where nothing is written, or main
-// holds what was pushed last, joining costs nothing.
+// lazily: there each main that is joined in between costs a merge, which is
+// pushed, merged and fetched in turn. Where nothing is written, joining costs nothing.
 func (x *Exchange) idles(ctx context.Context) (bool, error) {
 	now := x.o.Clock.Now()
-	if x.joined.IsZero() || x.lazily.IsZero() || !now.Before(x.lazily.Add(2*x.lazyPull())) {
+	if x.joined.IsZero() || x.lazily.IsZero() || !now.Before(x.lazily.Add(x.lazyWriter())) {
 		return false, nil
-	}
-	if x.own != x.heldIn {
-		held, err := x.holds(ctx, x.main, x.own)
-		if err != nil || held {
-			return false, err
-		}
 	}
 	lazy, err := x.onlyLazy(ctx, x.joined, x.main)
 	if err != nil {
