@@ -25,9 +25,10 @@ const (
 	// DefaultNetwork is the first of three /16 networks that the host takes.
 	DefaultNetwork = "10.201.0.0/16"
 
-	// StoreGitcd and StoreEtcd are what the host's API server can keep its objects in.
+	// StoreGitcd is what the host's API server keeps its objects in.
 	StoreGitcd = "gitcd"
-	StoreEtcd  = "etcd"
+	// StoreEtcd is what an ordinary one does: to compare with.
+	StoreEtcd = "etcd"
 
 	// nameLimit is the kernel's limit for the name of a network interface.
 	nameLimit = 15

@@ -25,7 +25,7 @@ const longestDecision = 64 << 10
 
 // decision is what a person made of a conflict, on its way to Run.
 type decision struct {
-	ctx  context.Context
+	left <-chan struct{} // closed when nobody waits for it any more
 	id   string
 	how  conflict.Resolution
 	done chan<- decided
@@ -76,7 +76,7 @@ func (h *Hub) listConflicts(w http.ResponseWriter, r *http.Request) {
 	})
 	if err != nil {
 		h.o.Log.Debug("conflicts were not sent", "err", err)
-		panic(http.ErrAbortHandler) // the client must not take a part for the whole
+		panic(http.ErrAbortHandler) //nolint:forbidigo // how a server of net/http cuts an answer short: the client must not take a part for the whole
 	}
 }
 
@@ -147,7 +147,7 @@ func (h *Hub) resolveConflict(w http.ResponseWriter, r *http.Request) {
 	}
 	done := make(chan decided, 1)
 	h.mu.Lock()
-	h.decided = append(h.decided, decision{ctx: r.Context(), id: r.PathValue("id"), how: how, done: done})
+	h.decided = append(h.decided, decision{left: r.Context().Done(), id: r.PathValue("id"), how: how, done: done})
 	h.mu.Unlock()
 	h.signal()
 	select {
@@ -168,8 +168,13 @@ func answer(w http.ResponseWriter, d decided) {
 	case d.err != nil:
 		http.Error(w, d.err.Error(), http.StatusInternalServerError)
 	default:
+		body, err := json.Marshal(d.listed)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(d.listed) // a client that has left asks again
+		_, _ = w.Write(body) // a client that has left asks again
 	}
 }
 
@@ -180,8 +185,10 @@ func (h *Hub) decide(ctx context.Context) {
 	h.decided = nil
 	h.mu.Unlock()
 	for _, d := range waiting {
-		if d.ctx.Err() != nil {
-			continue // nobody waits for it any more, and it was never promised
+		select {
+		case <-d.left:
+			continue // it was never promised
+		default:
 		}
 		listed, err := h.writeDown(ctx, d)
 		if err == nil {

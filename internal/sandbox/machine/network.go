@@ -161,6 +161,6 @@ func removeNetNS(ctx context.Context, s Spec) error {
 }
 
 func exists(path string) bool {
-	_, err := os.Lstat(path) //nolint:gosec // nothing is read
+	_, err := os.Lstat(path)
 	return err == nil
 }
