@@ -68,6 +68,11 @@ var works = []work{
 	{"coordination", (*bench).coordination},
 }
 
+// rooted are works that are done only if they are asked for: they need root and the sandbox.
+var rooted = []work{
+	{"pods", (*bench).pods},
+}
+
 // run runs works for all rounds. An error of a work is that of the machine or
 // of this program: what a server does wrong fails its rows only.
 func (b *bench) run(ctx context.Context, works []work) error {

@@ -50,7 +50,7 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	fs.StringVar(&f.bin, "bin", bin, "directory of etcd, gitcd, kine and kube-apiserver")
 	fs.StringVar(&f.out, "out", filepath.Join("out", "bench"), "directory for results")
 	fs.StringVar(&f.dir, "dir", "", "directory on the disk that is measured (default: below --out)")
-	fs.StringVar(&f.only, "only", "", "works, of disk,write,read,watch,restart,directory,kubernetes,coordination (default: all)")
+	fs.StringVar(&f.only, "only", "", "works, of disk,write,read,watch,restart,directory,kubernetes,coordination (default: all), and pods (root, after make quickstart)")
 	fs.StringVar(&f.servers, "servers", "", "servers, of etcd,gitcd,kine (default: all)")
 	fs.StringVar(&f.values, "values", "json", "json: objects as Kubernetes stores them; random: bytes that nothing can compress")
 	fs.StringVar(&f.commit, "commit", "", "what was measured (default: asked from git)")
@@ -123,7 +123,7 @@ func prepare(f flags, stderr io.Writer) (*bench, []work, error) {
 	if f.only != "" {
 		names := strings.Split(f.only, ",")
 		chosen = nil
-		for _, w := range works {
+		for _, w := range slices.Concat(works, rooted) {
 			if slices.Contains(names, w.name) {
 				chosen = append(chosen, w)
 				names = slices.DeleteFunc(names, func(n string) bool { return n == w.name })

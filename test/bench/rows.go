@@ -140,6 +140,8 @@ func specs() []spec {
 	row("coordination.pushes.cpu", "hub's CPU a push", "us", bar{})
 	row("coordination.pushes.commits", "commits on main a push", "", bar{})
 	row("kubernetes.json.wall", "through kube-apiserver, all steps, etcd with JSON too", "s", bar{})
+	row("pods.running", "a Deployment of 50 pods to all Running: a headless cluster beside one kube-apiserver on etcd", "s", bar{atMost, 1.5})
+	row("pods.gone", "the same, deleted, to all gone", "s", bar{})
 	return out
 }
 
