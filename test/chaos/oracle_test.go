@@ -106,14 +106,9 @@ func (o *oracle) lost() {
 			o.fail(one.UID, "LOST: %s %s was created, and nobody asked for its deletion, but main has it no more", one.Kind, one.Name)
 		case one.Deleted && there:
 			o.fail(one.UID, "NOT DELETED: the deletion of %s %s was acknowledged, but main has it", one.Kind, one.Name)
-		case one.Kind == "Deployment" && there && *have.Spec.Replicas != one.Replicas:
-			what := fmt.Sprintf("%s %s was scaled to %d, main has %d\n  %s\n%s", one.Kind, one.Name, one.Replicas, *have.Spec.Replicas,
-				strings.Join(one.Answers, "\n  "), o.h.counts(one.path()))
-			if one.Unsure {
-				o.t.Log("perhaps by a request without an answer: ", what)
-				continue
-			}
-			o.fail(one.UID, "LOST WRITE: %s", what)
+		case one.Kind == "Deployment" && there && *have.Spec.Replicas != one.Replicas && !slices.Contains(one.Perhaps, *have.Spec.Replicas):
+			o.fail(one.UID, "LOST WRITE: %s %s was scaled to %d, and since, without an answer, to %v; main has %d\n  %s\n%s", one.Kind, one.Name, one.Replicas, one.Perhaps,
+				*have.Spec.Replicas, strings.Join(one.Answers, "\n  "), o.h.counts(one.path()))
 		}
 	}
 }

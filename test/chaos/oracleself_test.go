@@ -41,6 +41,11 @@ func podText(uid, node, more string) string {
 	return fmt.Sprintf(`{"kind":"Pod","metadata":{"name":"p","uid":%q%s},"spec":{"nodeName":%q}}`, uid, more, node)
 }
 
+// deployed has main say that a Deployment wants no pods.
+func deployed(s *scribe) {
+	s.commit(1, "main", nil, map[string]string{"registry/deployments/default/d": `{"metadata":{"name":"d","uid":"d1"},"spec":{"replicas":0}}`})
+}
+
 // TestOracleSees holds the oracle to its own laws: it finds what is wrong in histories that were made wrong.
 func TestOracleSees(t *testing.T) {
 	const at = "registry/pods/default/p"
@@ -80,6 +85,20 @@ func TestOracleSees(t *testing.T) {
 			write: func(s *scribe) { s.commit(1, "main", nil, map[string]string{at: podText("u1", "", "")}) },
 			told:  []*told{{Kind: "Pod", Name: "p", UID: "u1", Deleting: time.Unix(1, 0), Deleted: true}},
 			want:  "NOT DELETED",
+		},
+		"a lost write": {
+			write: deployed,
+			told:  []*told{{Kind: "Deployment", Name: "d", UID: "d1", Replicas: 5}},
+			want:  "LOST WRITE",
+		},
+		"a lost write, and another one without an answer": {
+			write: deployed,
+			told:  []*told{{Kind: "Deployment", Name: "d", UID: "d1", Replicas: 5, Perhaps: []int32{3, 4}}},
+			want:  "LOST WRITE",
+		},
+		"a write without an answer that was kept": {
+			write: deployed,
+			told:  []*told{{Kind: "Deployment", Name: "d", UID: "d1", Replicas: 5, Perhaps: []int32{3, 0}}},
 		},
 		"resurrected by a merge": {
 			write: func(s *scribe) {

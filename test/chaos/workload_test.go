@@ -32,7 +32,7 @@ type told struct {
 	Deleting   time.Time // when its deletion was asked for
 	Deleted    bool      // and acknowledged
 	Replicas   int32     // what was acknowledged last; of a Job, its completions
-	Unsure     bool      // a request ended without an answer: either may be so
+	Perhaps    []int32   // what it was scaled to since, without an answer: each may have been kept
 	Answers    []string  // for a person to read
 }
 
@@ -215,11 +215,11 @@ func (w *person) remove(ctx context.Context, o *told) {
 		err = w.client.CoreV1().ConfigMaps(namespace).Delete(ctx, o.Name, options)
 	}
 	o.note("delete", err)
-	w.answer(o, err, func() { o.Deleted = true })
+	w.answer(err, func() { o.Deleted = true })
 }
 
 // answer notes what came of a request about an object.
-func (w *workload) answer(o *told, err error, ok func()) {
+func (w *workload) answer(err error, ok func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -227,9 +227,7 @@ func (w *workload) answer(o *told, err error, ok func()) {
 		w.acked++
 		ok()
 	default:
-		// A conflict is no better than silence: the first try may have been kept, and its answer lost.
 		w.lost++
-		o.Unsure = true
 	}
 }
 
@@ -238,9 +236,15 @@ func (o *told) note(what string, err error) {
 	o.Answers = append(o.Answers, fmt.Sprintf("%s %s: %v", time.Now().Format("15:04:05.000"), what, err))
 }
 
+// scale changes how many pods there are. A request without an answer may have been
+// kept, and a conflict is no better: the first try may have been. It is over
+// once a later request is answered, since each names the version that it changes.
 func (w *person) scale(ctx context.Context, o *told) {
 	replicas := int32(w.rng.IntN(6))
-	w.update(ctx, o, fmt.Sprintf("scale to %d", replicas), func(d *appsv1.Deployment) { d.Spec.Replicas = &replicas }, func() { o.Replicas = replicas })
+	w.mu.Lock()
+	o.Perhaps = append(o.Perhaps, replicas)
+	w.mu.Unlock()
+	w.update(ctx, o, fmt.Sprintf("scale to %d", replicas), func(d *appsv1.Deployment) { d.Spec.Replicas = &replicas }, func() { o.Replicas, o.Perhaps = replicas, nil })
 }
 
 func (w *person) roll(ctx context.Context, o *told) {
@@ -248,7 +252,7 @@ func (w *person) roll(ctx context.Context, o *told) {
 	w.update(ctx, o, "roll", func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Env[0].Value = round }, func() {})
 }
 
-// update changes a Deployment. It is unsure what holds if there is no answer: the last one counts that there is.
+// update changes a Deployment.
 func (w *person) update(ctx context.Context, o *told, what string, change func(*appsv1.Deployment), ok func()) {
 	ctx, cancel := request(ctx)
 	defer cancel()
@@ -262,7 +266,7 @@ func (w *person) update(ctx context.Context, o *told, what string, change func(*
 		return err
 	})
 	o.note(what, err)
-	w.answer(o, err, ok)
+	w.answer(err, ok)
 }
 
 func (w *person) touch(ctx context.Context, o *told) {
@@ -270,5 +274,5 @@ func (w *person) touch(ctx context.Context, o *told) {
 	defer cancel()
 	patch := fmt.Appendf(nil, `{"data":{"n":"%d"}}`, w.rng.IntN(1000))
 	_, err := w.client.CoreV1().ConfigMaps(namespace).Patch(ctx, o.Name, types.MergePatchType, patch, metav1.PatchOptions{})
-	w.answer(o, err, func() {})
+	w.answer(err, func() {})
 }
