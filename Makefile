@@ -97,7 +97,7 @@ build:  ## Everything, from Go modules, into bin/
 
 .PHONY: build-test
 build-test:  ## What `make test` runs
-	@hack/build.sh sandbox gitcd manager kube-apiserver kube-controller-manager kube-scheduler kubectl etcdctl clusterctl kustomize controller-gen
+	@hack/build.sh sandbox gitcd manager kube-apiserver kube-controller-manager kube-scheduler kubectl etcd etcdctl etcdutl clusterctl kustomize controller-gen
 
 .PHONY: build-peers
 build-peers:  ## etcd, its command lines, and kine: what gitcd is measured beside

@@ -28,6 +28,7 @@ import (
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 // cluster is a headless cluster of processes: a hub, and heavens that reach it
@@ -60,7 +61,7 @@ func shippedTuning() tuning { return tuning{renew: 10 * time.Second, addNode: (*
 
 func newCluster(t *testing.T, tune tuning) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: tune.dir, bin: binDir(t), tuning: tune}
+	c := &cluster{t: t, dir: tune.dir, bin: testbin.Dir(t, "gitcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"), tuning: tune}
 	if c.dir == "" {
 		c.dir = t.TempDir()
 	}
@@ -82,7 +83,7 @@ resources:
 - resources: [secrets]
   providers: [{secretbox: {keys: [{name: k1, secret: %s}]}}, {identity: {}}]
 `, key))
-	c.hubAddr = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	c.hubAddr = fmt.Sprintf("127.0.0.1:%d", testbin.Port(t))
 	write(t, c.path("hub.yaml"), fmt.Appendf(nil, `apiVersion: gitcd.trishanku.org/v1alpha1
 kind: Config
 repository: %s
@@ -123,7 +124,7 @@ type member struct {
 // join starts a heaven and waits until its kube-apiserver is ready.
 func (c *cluster) join(t *testing.T, branch string) *member {
 	t.Helper()
-	m := &member{c: c, name: filepath.Base(branch), branch: branch, port: freePort(t), link: newLink(t, c.hubAddr)}
+	m := &member{c: c, name: filepath.Base(branch), branch: branch, port: testbin.Port(t), link: newLink(t, c.hubAddr)}
 	c.ca.leaf(t, m.name, branch)
 	more, reconciler := m.holds(t), "none"
 	if branch == "heavens/apiserver" {
@@ -247,7 +248,7 @@ current-context: x
 	for _, arg := range command[1:] {
 		args = append(args, places.Replace(arg))
 	}
-	args = append(args, fmt.Sprintf("--secure-port=%d", freePort(t)))
+	args = append(args, fmt.Sprintf("--secure-port=%d", testbin.Port(t)))
 	m.component = m.c.start(t, m.name, command[0], append(args, more...)...)
 }
 

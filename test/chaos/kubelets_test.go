@@ -22,6 +22,7 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/cgroup"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/sandbox/images"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/testbin"
 )
 
 const (
@@ -169,7 +170,7 @@ kubeAPIBurst: 200
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%%, imagefs.available: 1%%}
-`, freePort(t), freePort(t), nodeGroup(index), n.path("resolv.conf"), socket, n.path("pod-logs"), n.path("volume-plugins"), pki))
+`, testbin.Port(t), testbin.Port(t), nodeGroup(index), n.path("resolv.conf"), socket, n.path("pod-logs"), n.path("volume-plugins"), pki))
 
 	containerd := c.startPath(t, name+"-containerd", "/usr/bin/containerd", "--config", n.path("containerd.toml"))
 	config, err := sandbox.Config{BinDir: c.bin, StateDir: n.path("sandbox")}.Complete()

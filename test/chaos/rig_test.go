@@ -6,7 +6,6 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,25 +19,6 @@ import (
 
 // patience is how long anything may take on a machine that is busy.
 const patience = 3 * time.Minute
-
-// binDir is where the real programs are.
-func binDir(t *testing.T) string {
-	t.Helper()
-	bin := os.Getenv("HEADLESS_BIN")
-	if bin == "" {
-		bin = filepath.Join("..", "..", "bin")
-	}
-	bin, err := filepath.Abs(bin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range []string{"gitcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
-		if _, err := os.Stat(filepath.Join(bin, b)); err != nil {
-			t.Fatalf("%v: run make build-test", err)
-		}
-	}
-	return bin
-}
 
 // process is a program that is started again whenever it ends, as the kubelet
 // does with a container, until it is stopped.
@@ -222,22 +202,6 @@ func until(ctx context.Context, patience time.Duration, try func(context.Context
 		case <-tick.C:
 		}
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatal(l.Addr())
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return addr.Port
 }
 
 func write(t *testing.T, file string, data []byte) {

@@ -173,7 +173,7 @@ func TestHeavensAtTheForge(t *testing.T) {
 	commitFile(t, dir, "registry/x", "2")
 	git(t, dir, "push", "-q", f.dir, "HEAD:refs/heads/heavens/a")
 	eventually(t, "main has it", func() bool { return keys(t, f.dir, "main")["registry/x"] == "2" })
-	if s := r.mirror.Status(); s.LastError != "" || len(s.Kept) != 0 {
+	if s := r.mirror.Status(); s.LastError != "" || s.Failures != 0 || len(s.Kept) != 0 {
 		t.Errorf("status: %+v", s)
 	}
 }

@@ -58,7 +58,7 @@ func (m *Mirror) look(ctx context.Context) error {
 		}
 		lost = lost || gone
 	}
-	if err := m.remember(ctx, theirs, seen); err != nil {
+	if err := m.remember(ctx, theirs, m.seen()); err != nil { // what was taken in is seen by now
 		return err
 	}
 	oldest := time.Time{}
