@@ -277,17 +277,18 @@ func (x *Exchange) step(ctx context.Context) (wake time.Time, err error) {
 // due returns the earliest moment at which waiting ends.
 func (x *Exchange) due() time.Time {
 	var wake time.Time
-	if !x.awaited.IsZero() {
+	now := x.o.Clock.Now()
+	if !x.awaited.IsZero() && now.Before(x.until) { // once that is over, only news of main ends it
 		wake = x.until
 	}
-	if now := x.o.Clock.Now(); now.Before(x.pushAt) && x.unpushed(x.store.Head()) {
+	if now.Before(x.pushAt) && x.unpushed(x.store.Head()) {
 		wake = x.pushAt // of whatever else waits, nothing goes out before
 	}
 	for _, since := range []struct {
 		at   time.Time
 		wait time.Duration
 	}{{x.lazy, x.o.LazyWait}, {x.heard, x.lazyPull()}, {x.lazily, x.lazyWriter()}} {
-		if at := since.at.Add(since.wait); !since.at.IsZero() && at.After(x.o.Clock.Now()) && (wake.IsZero() || at.Before(wake)) {
+		if at := since.at.Add(since.wait); !since.at.IsZero() && at.After(now) && (wake.IsZero() || at.Before(wake)) {
 			wake = at
 		}
 	}

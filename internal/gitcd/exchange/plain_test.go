@@ -5,18 +5,17 @@ package exchange_test
 
 import (
 	"context"
-	"io"
 	"net/http"
-	"net/http/cgi"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/exchange"
@@ -39,24 +38,18 @@ func git(t *testing.T, dir string, args ...string) string {
 // TestPlainGitServer exchanges with stock git http-backend: no hub, no notices.
 // A person with stock Git merges the heaven's branch into main and writes there.
 func TestPlainGitServer(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "repo.git")
-	git(t, "", "init", "-q", "--bare", "-b", "main", dir)
-	git(t, dir, "config", "http.receivepack", "true")
-	server := httptest.NewServer(&cgi.Handler{
-		Path: filepath.Join(git(t, "", "--exec-path"), "git-http-backend"), Stderr: io.Discard,
-		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Dir(dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null"},
-	})
-	t.Cleanup(server.Close)
+	p := newPlainServer(t)
+	dir, server := p.dir, p.url
 	v := newHeaven(t, &theHub{t: t}, "heavens/apiserver", "front")
-	v.upstream = exchange.NewGitRemote(server.URL+"/repo.git", http.DefaultClient)
+	v.upstream = exchange.NewGitRemote(server, http.DefaultClient)
 	v.tune = func(o *exchange.Options) { o.Poll, o.Await = 20*time.Millisecond, 20*time.Millisecond }
 	v.start(true)
 	v.put("/registry/pods/default/a", `{"n":1}`)
 	work := filepath.Join(t.TempDir(), "work")
 	eventually(t, "the branch is at the server", func() bool {
-		return strings.Contains(git(t, "", "ls-remote", server.URL+"/repo.git"), "refs/heads/heavens/apiserver") && !v.exchange.Status().Unpushed
+		return strings.Contains(git(t, "", "ls-remote", server), "refs/heads/heavens/apiserver") && !v.exchange.Status().Unpushed
 	})
-	git(t, "", "clone", "-q", "-b", "heavens/apiserver", server.URL+"/repo.git", work)
+	git(t, "", "clone", "-q", "-b", "heavens/apiserver", server, work)
 	if err := os.WriteFile(filepath.Join(work, "registry/pods/default/b"), []byte("{\n \"n\": 2\n}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +66,37 @@ func TestPlainGitServer(t *testing.T) {
 		t.Errorf("the last push did not go out: %s", out)
 	}
 	git(t, dir, "fsck", "--strict", "--no-progress")
+}
+
+// looked counts how often the time is asked for.
+type looked struct {
+	clock.RealClock
+	n atomic.Int64
+}
+
+func (l *looked) Now() time.Time {
+	l.n.Add(1)
+	return l.RealClock.Now()
+}
+
+// TestNobodyMerges has an upstream take a push, and never merge it: waiting for that ends, and costs nothing.
+func TestNobodyMerges(t *testing.T) {
+	v := newHeaven(t, &theHub{t: t}, "heavens/apiserver", "front")
+	v.upstream = exchange.NewGitRemote(newPlainServer(t).url, http.DefaultClient)
+	l := &looked{}
+	v.tune = func(o *exchange.Options) { o.Clock, o.Poll, o.Await = l, time.Hour, 20*time.Millisecond }
+	v.start(true)
+	v.put("/registry/pods/default/a", `{"n":1}`)
+	eventually(t, "it is pushed", func() bool { s := v.exchange.Status(); return s.Pushes > 0 && !s.Unpushed })
+	time.Sleep(100 * time.Millisecond)
+	before := l.n.Load()
+	time.Sleep(200 * time.Millisecond)
+	if n := l.n.Load() - before; n > 20 {
+		t.Errorf("an exchange with nothing to do looked at the clock %d times in 200 ms", n)
+	}
+	if err := v.halt(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // tarPit takes requests and does not answer.
