@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 const (
@@ -73,13 +74,13 @@ func unmirrored(f *HubForge, branch string) metav1.Time {
 //	none                    -                True          ConflictFree
 //	some                    none             True          ConflictsResolved
 //	some                    at least one     False         ConflictsRecorded
-var conflictTable = []verdict{
-	{func(s *scope) bool { return s.merge.Status.Conflicts.Recorded == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")},
-	{func(s *scope) bool { return *s.merge.Status.Conflicts.Recorded == 0 }, metav1.ConditionTrue, ReasonConflictFree, say("")},
-	{func(s *scope) bool { return *s.merge.Status.Conflicts.Open == 0 }, metav1.ConditionTrue, ReasonResolved, func(s *scope) string {
+var conflictTable = table{
+	reconcile.If(func(s *scope) bool { return s.merge.Status.Conflicts.Recorded == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")),
+	reconcile.If(func(s *scope) bool { return *s.merge.Status.Conflicts.Recorded == 0 }, metav1.ConditionTrue, ReasonConflictFree, say("")),
+	reconcile.If(func(s *scope) bool { return *s.merge.Status.Conflicts.Open == 0 }, metav1.ConditionTrue, ReasonResolved, func(s *scope) string {
 		return fmt.Sprintf("All %d conflicts on record have been resolved", *s.merge.Status.Conflicts.Recorded)
-	}},
-	{always, metav1.ConditionFalse, ReasonConflicts, sayConflicts},
+	}),
+	reconcile.Else(metav1.ConditionFalse, ReasonConflicts, sayConflicts),
 }
 
 func sayConflicts(s *scope) string {
@@ -106,10 +107,10 @@ func (c HubConflict) String() string {
 //	not known                 Unknown          NotObserved
 //	none                      True             NothingWaits
 //	some                      False            ChangesWait
-var quarantineTable = []verdict{
-	{func(s *scope) bool { return s.merge.Status.Quarantine.Waiting == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not said yet what waits in quarantine")},
-	{func(s *scope) bool { return *s.merge.Status.Quarantine.Waiting == 0 }, metav1.ConditionTrue, ReasonQuarantineEmpty, say("")},
-	{always, metav1.ConditionFalse, ReasonQuarantined, sayQuarantine},
+var quarantineTable = table{
+	reconcile.If(func(s *scope) bool { return s.merge.Status.Quarantine.Waiting == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not said yet what waits in quarantine")),
+	reconcile.If(func(s *scope) bool { return *s.merge.Status.Quarantine.Waiting == 0 }, metav1.ConditionTrue, ReasonQuarantineEmpty, say("")),
+	reconcile.Else(metav1.ConditionFalse, ReasonQuarantined, sayQuarantine),
 }
 
 func sayQuarantine(s *scope) string {
@@ -138,21 +139,21 @@ func (h HubHeld) String() string {
 //	answers  there  -          yes    some                       False        PushesFailing
 //	answers  there  -          -      older than the slack       False        Behind
 //	answers  there  -          -      -                          True         InStep
-var forgeTable = []verdict{
-	{func(s *scope) bool { return s.hub == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub does not answer")},
-	{func(s *scope) bool { return s.hub.Forge == nil }, metav1.ConditionTrue, ReasonNoForge, say("There is no forge: the hub's volume is the repository")},
-	{func(s *scope) bool { return len(s.hub.Forge.Kept) > 0 }, metav1.ConditionFalse, ReasonForgeRewritten, func(s *scope) string {
+var forgeTable = table{
+	reconcile.If(func(s *scope) bool { return s.hub == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub does not answer")),
+	reconcile.If(func(s *scope) bool { return s.hub.Forge == nil }, metav1.ConditionTrue, ReasonNoForge, say("There is no forge: the hub's volume is the repository")),
+	reconcile.If(func(s *scope) bool { return len(s.hub.Forge.Kept) > 0 }, metav1.ConditionFalse, ReasonForgeRewritten, func(s *scope) string {
 		return "The forge has histories that are not merged, a person must look: " + strings.Join(s.hub.Forge.Kept, ", ")
-	}},
-	{func(s *scope) bool { return s.hub.Forge.LastError != "" && s.hub.Forge.OldestUnpushed != nil }, metav1.ConditionFalse, ReasonForgeFailing, func(s *scope) string {
+	}),
+	reconcile.If(func(s *scope) bool { return s.hub.Forge.LastError != "" && s.hub.Forge.OldestUnpushed != nil }, metav1.ConditionFalse, ReasonForgeFailing, func(s *scope) string {
 		return fmt.Sprintf("The forge lacks what changed since %s: %s", since(s), s.hub.Forge.LastError)
-	}},
-	{func(s *scope) bool {
+	}),
+	reconcile.If(func(s *scope) bool {
 		return s.hub.Forge.OldestUnpushed != nil && s.now.Sub(*s.hub.Forge.OldestUnpushed) > forgeSlack
 	}, metav1.ConditionFalse, ReasonForgeBehind, func(s *scope) string {
 		return fmt.Sprintf("The forge lacks what changed since %s", since(s))
-	}},
-	{always, metav1.ConditionTrue, ReasonForgeInStep, say("")},
+	}),
+	reconcile.Else(metav1.ConditionTrue, ReasonForgeInStep, say("")),
 }
 
 func since(s *scope) string { return s.hub.Forge.OldestUnpushed.UTC().Format(time.RFC3339) }
@@ -200,7 +201,7 @@ func (r *Reconciler) warn(s *scope, reason, action string, count int64, names []
 	last := names[max(0, len(names)-mostNamed):]
 	if count == int64(len(last)) {
 		for _, name := range last {
-			r.Recorder.Eventf(s.merge, nil, corev1.EventTypeWarning, reason, action, "%s", upper(name))
+			r.Recorder.Eventf(s.merge, nil, corev1.EventTypeWarning, reason, action, "%s", reconcile.Sentence(name))
 		}
 		return
 	}

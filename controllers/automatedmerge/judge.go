@@ -15,6 +15,7 @@ import (
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // Reasons.
@@ -45,24 +46,17 @@ const (
 	ReasonForgeRewritten      = "HistoryRewritten"
 )
 
-// verdict is a row of a table of states: the first whose when holds decides.
-type verdict struct {
-	when    func(*scope) bool
-	status  metav1.ConditionStatus
-	reason  string
-	message func(*scope) string
-}
+// table is a table of states of what one reconcile has seen.
+type table = reconcile.Table[*scope]
 
-func always(*scope) bool { return true }
-
-func say(text string) func(*scope) string { return func(*scope) string { return text } }
+var say = reconcile.Say[*scope]
 
 // judge is the only writer of conditions and status.
 func judge(s *scope) {
 	report(s)
 	for _, t := range []struct {
 		condition string
-		table     []verdict
+		table     table
 	}{
 		{heavenv1.MergeAvailable, availableTable},
 		{heavenv1.MergeEndpointReady, endpointTable},
@@ -72,7 +66,12 @@ func judge(s *scope) {
 		{heavenv1.MergeForgeInStep, forgeTable},
 		{heavenv1.MergeDeleting, deletingTable},
 	} {
-		conditions.Set(s.merge, decide(t.condition, t.table, s))
+		c := t.table.Decide(t.condition, s)
+		if c.Reason == "" {
+			// For a workload that is on its way, the stage it is in.
+			c.Reason = string(s.seen.Stage)
+		}
+		conditions.Set(s.merge, c)
 	}
 }
 
@@ -99,20 +98,6 @@ func report(s *scope) {
 	slices.SortFunc(status.Branches, func(a, b heavenv1.BranchStatus) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-func decide(condition string, table []verdict, s *scope) metav1.Condition {
-	for _, v := range table {
-		if v.when(s) {
-			reason := v.reason
-			if reason == "" {
-				// For a workload that is on its way, the stage it is in.
-				reason = string(s.seen.Stage)
-			}
-			return metav1.Condition{Type: condition, Status: v.status, Reason: reason, Message: v.message(s)}
-		}
-	}
-	return metav1.Condition{Type: condition, Status: metav1.ConditionUnknown, Reason: ReasonNotObserved}
-}
-
 // Available:
 //
 //	deleting  stage       hub            failed  secret   certificates  spec  -> Available  Reason
@@ -128,19 +113,19 @@ func decide(condition string, table []verdict, s *scope) metav1.Condition {
 //	-         -           -              -       -        -             bad      False      SpecInvalid
 //	-         Ready       not asked      -       -        -             -        Unknown    NotObserved
 //	-         other       -              -       -        -             -        False      the stage
-var availableTable = []verdict{
-	{deleting, metav1.ConditionFalse, ReasonDeleting, say("The hub is being deleted")},
-	{func(s *scope) bool { return s.seen == nil }, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen},
-	{stage(heaven.StageUnobserved), metav1.ConditionUnknown, "", sayStage},
-	{failing, metav1.ConditionFalse, ReasonMergesFailing, func(s *scope) string { return "Merging into main fails: " + s.hub.LastError }},
-	{answers, metav1.ConditionTrue, ReasonAvailable, refused},
-	{silent, metav1.ConditionFalse, ReasonNotAnswering, func(s *scope) string { return upper(s.hubFailure.Error()) }},
-	{func(s *scope) bool { return s.failure != nil }, metav1.ConditionUnknown, ReasonFailed, func(s *scope) string { return upper(s.failure.Error()) }},
-	{secretMissing, metav1.ConditionFalse, ReasonSecretMissing, saySecret},
-	{func(s *scope) bool { return s.certificatesFailure != nil }, metav1.ConditionFalse, ReasonCertificatesInvalid, func(s *scope) string { return upper(s.certificatesFailure.Error()) }},
-	{func(s *scope) bool { return s.specFailure != nil }, metav1.ConditionFalse, ReasonSpecInvalid, func(s *scope) string { return upper(s.specFailure.Error()) }},
-	{stage(heaven.StageReady), metav1.ConditionUnknown, ReasonNotObserved, say("The hub was not asked: the Service has no address yet")},
-	{always, metav1.ConditionFalse, "", sayStage},
+var availableTable = table{
+	reconcile.If(deleting, metav1.ConditionFalse, ReasonDeleting, say("The hub is being deleted")),
+	reconcile.If(func(s *scope) bool { return s.seen == nil }, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen),
+	reconcile.If(stage(heaven.StageUnobserved), metav1.ConditionUnknown, "", sayStage),
+	reconcile.If(failing, metav1.ConditionFalse, ReasonMergesFailing, func(s *scope) string { return "Merging into main fails: " + s.hub.LastError }),
+	reconcile.If(answers, metav1.ConditionTrue, ReasonAvailable, refused),
+	reconcile.If(silent, metav1.ConditionFalse, ReasonNotAnswering, func(s *scope) string { return reconcile.Sentence(s.hubFailure.Error()) }),
+	reconcile.If(func(s *scope) bool { return s.failure != nil }, metav1.ConditionUnknown, ReasonFailed, func(s *scope) string { return reconcile.Sentence(s.failure.Error()) }),
+	reconcile.If(secretMissing, metav1.ConditionFalse, ReasonSecretMissing, saySecret),
+	reconcile.If(func(s *scope) bool { return s.certificatesFailure != nil }, metav1.ConditionFalse, ReasonCertificatesInvalid, func(s *scope) string { return reconcile.Sentence(s.certificatesFailure.Error()) }),
+	reconcile.If(func(s *scope) bool { return s.specFailure != nil }, metav1.ConditionFalse, ReasonSpecInvalid, func(s *scope) string { return reconcile.Sentence(s.specFailure.Error()) }),
+	reconcile.If(stage(heaven.StageReady), metav1.ConditionUnknown, ReasonNotObserved, say("The hub was not asked: the Service has no address yet")),
+	reconcile.Else(metav1.ConditionFalse, "", sayStage),
 }
 
 // EndpointReady:
@@ -150,11 +135,11 @@ var availableTable = []verdict{
 //	-         known                True           EndpointKnown
 //	-         -, with a why        False          EndpointPending
 //	-         -, nobody looked     Unknown        NotObserved
-var endpointTable = []verdict{
-	{deleting, metav1.ConditionFalse, ReasonDeleting, say("The hub is being deleted")},
-	{func(s *scope) bool { return s.location.External.Host != "" }, metav1.ConditionTrue, ReasonEndpointKnown, say("")},
-	{func(s *scope) bool { return s.location.Why != "" }, metav1.ConditionFalse, ReasonEndpointPending, func(s *scope) string { return "Waiting: " + s.location.Why }},
-	{always, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen},
+var endpointTable = table{
+	reconcile.If(deleting, metav1.ConditionFalse, ReasonDeleting, say("The hub is being deleted")),
+	reconcile.If(func(s *scope) bool { return s.location.External.Host != "" }, metav1.ConditionTrue, ReasonEndpointKnown, say("")),
+	reconcile.If(func(s *scope) bool { return s.location.Why != "" }, metav1.ConditionFalse, ReasonEndpointPending, func(s *scope) string { return "Waiting: " + s.location.Why }),
+	reconcile.Else(metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen),
 }
 
 // MainReady. Main never goes once it exists, so what the hub said last is good while it is silent:
@@ -163,13 +148,13 @@ var endpointTable = []verdict{
 //	exists              -                     True       MainExists
 //	absent              yes                   False      MainAbsent
 //	absent              no                    Unknown    NotObserved
-var mainTable = []verdict{
-	{func(s *scope) bool { return s.merge.Status.MainHead != "" }, metav1.ConditionTrue, ReasonMainExists, say("")},
-	{func(s *scope) bool { return s.hub != nil }, metav1.ConditionFalse, ReasonMainAbsent, func(s *scope) string {
+var mainTable = table{
+	reconcile.If(func(s *scope) bool { return s.merge.Status.MainHead != "" }, metav1.ConditionTrue, ReasonMainExists, say("")),
+	reconcile.If(func(s *scope) bool { return s.hub != nil }, metav1.ConditionFalse, ReasonMainAbsent, func(s *scope) string {
 		genesis := cmp.Or(s.merge.Spec.Branches.Genesis, heavenv1.HeavenBranchPrefix+heavenv1.FrontDoor)
 		return fmt.Sprintf("Waiting for the first push of branch %s, which main is made from", genesis)
-	}},
-	{always, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")},
+	}),
+	reconcile.Else(metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")),
 }
 
 // Deleting:
@@ -178,10 +163,10 @@ var mainTable = []verdict{
 //	no        -             False     NotDeleting
 //	yes       something     True      Deleting, with what it waits for
 //	yes       nothing       True      Deleting
-var deletingTable = []verdict{
-	{func(s *scope) bool { return !deleting(s) }, metav1.ConditionFalse, ReasonNotDeleting, say("")},
-	{func(s *scope) bool { return s.remaining != "" }, metav1.ConditionTrue, ReasonDeleting, func(s *scope) string { return "Waiting for " + s.remaining }},
-	{always, metav1.ConditionTrue, ReasonDeleting, say("")},
+var deletingTable = table{
+	reconcile.If(func(s *scope) bool { return !deleting(s) }, metav1.ConditionFalse, ReasonNotDeleting, say("")),
+	reconcile.If(func(s *scope) bool { return s.remaining != "" }, metav1.ConditionTrue, ReasonDeleting, func(s *scope) string { return "Waiting for " + s.remaining }),
+	reconcile.Else(metav1.ConditionTrue, ReasonDeleting, say("")),
 }
 
 func deleting(s *scope) bool      { return !s.merge.DeletionTimestamp.IsZero() }
@@ -194,7 +179,7 @@ func stage(want heaven.Stage) func(*scope) bool {
 	return func(s *scope) bool { return s.seen.Stage == want }
 }
 
-func sayStage(s *scope) string { return upper(s.seen.Message) }
+func sayStage(s *scope) string { return reconcile.Sentence(s.seen.Message) }
 
 // refused names the branches that the hub does not take as they are.
 func refused(s *scope) string {
@@ -205,20 +190,13 @@ func refused(s *scope) string {
 		}
 	}
 	slices.Sort(lines)
-	return upper(strings.Join(lines, "; "))
+	return reconcile.Sentence(strings.Join(lines, "; "))
 }
 
 func sayNotSeen(*scope) string { return "Nobody has looked in this reconcile" }
 
 func saySecret(s *scope) string {
 	return fmt.Sprintf("Waiting for Secret %s: the control plane makes it, or you provide it", heaven.HubAuthority(s.merge))
-}
-
-func upper(s string) string {
-	if s == "" {
-		return ""
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // tell records as events what people want to see happen.
@@ -228,16 +206,9 @@ func (r *Reconciler) tell(s *scope) {
 	}
 	if s.certificates != nil {
 		for _, renewal := range s.certificates.Renewed {
-			r.Recorder.Eventf(s.merge, nil, corev1.EventTypeNormal, "CertificateMade", "Renew", "%s", upper(renewal.String()))
+			r.Recorder.Eventf(s.merge, nil, corev1.EventTypeNormal, "CertificateMade", "Renew", "%s", reconcile.Sentence(renewal.String()))
 		}
 	}
 	now := conditions.Get(s.merge, heavenv1.MergeAvailable)
-	if s.before != nil && s.before.Status == now.Status && s.before.Reason == now.Reason {
-		return
-	}
-	kind := corev1.EventTypeNormal
-	if slices.Contains([]string{string(heaven.StageFailing), ReasonFailed, ReasonNotAnswering, ReasonMergesFailing}, now.Reason) {
-		kind = corev1.EventTypeWarning
-	}
-	r.Recorder.Eventf(s.merge, nil, kind, now.Reason, "Observe", "%s", cmp.Or(now.Message, now.Reason))
+	reconcile.Announce(r.Recorder, s.merge, s.before, now, string(heaven.StageFailing), ReasonFailed, ReasonNotAnswering, ReasonMergesFailing)
 }

@@ -12,9 +12,6 @@ import (
 	"k8s.io/client-go/tools/events"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util"
-	"sigs.k8s.io/cluster-api/util/finalizers"
-	"sigs.k8s.io/cluster-api/util/patch"
-	"sigs.k8s.io/cluster-api/util/paused"
 	"sigs.k8s.io/cluster-api/util/predicates"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,6 +20,7 @@ import (
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	infrav1 "github.com/trishanku-org/cluster-api-provider-headless/api/infrastructure/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // +kubebuilder:rbac:groups=infrastructure.cluster.x-k8s.io,resources=gitbackedclusters;gitbackedclusters/status;gitbackedclusters/finalizers,verbs=get;list;watch;update;patch
@@ -51,8 +49,7 @@ type scope struct {
 	foreign bool
 }
 
-// phase brings the object one step forward.
-type phase func(context.Context, *scope) error
+type phase = reconcile.Phase[*scope]
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o controller.Options) error {
@@ -87,17 +84,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		ctrl.LoggerFrom(ctx).V(2).Info("Waiting for Cluster API to set the Cluster as owner")
 		return ctrl.Result{}, nil
 	}
-	isPaused, requeue, err := paused.EnsurePausedCondition(ctx, r.Client, cluster, infra)
-	if err != nil || isPaused || requeue {
+	helper, err := reconcile.Open(ctx, r.Client, cluster, infra, infrav1.ClusterFinalizer)
+	if err != nil || helper == nil {
 		return ctrl.Result{}, err
-	}
-	added, err := finalizers.EnsureFinalizer(ctx, r.Client, infra, infrav1.ClusterFinalizer)
-	if err != nil || added {
-		return ctrl.Result{}, err
-	}
-	helper, err := patch.NewHelper(infra, r.Client)
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("prepare patch: %w", err)
 	}
 	s := &scope{infra: infra, clusterName: infra.Labels[clusterv1.ClusterNameLabel]}
 	if cluster != nil {
@@ -105,20 +94,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	}
 	defer func() {
 		judge(s)
-		options := []patch.Option{patch.WithOwnedConditions{Conditions: owned}}
-		if reterr == nil {
-			options = append(options, patch.WithStatusObservedGeneration{})
-		}
-		reterr = errors.Join(reterr, helper.Patch(ctx, infra, options...))
+		reterr = errors.Join(reterr, reconcile.Patch(ctx, helper, infra, owned, reterr == nil))
 	}()
 	phases := []phase{r.ensureRepository, r.provision}
 	if !infra.DeletionTimestamp.IsZero() {
 		phases = []phase{r.deleteRepository, r.release}
 	}
-	for _, p := range phases {
-		if err := p(ctx, s); err != nil {
-			return ctrl.Result{}, err
-		}
+	if err := reconcile.Run(ctx, s, phases...); err != nil {
+		return ctrl.Result{}, err
 	}
 	return ctrl.Result{}, nil
 }

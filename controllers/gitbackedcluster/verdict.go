@@ -12,6 +12,7 @@ import (
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	infrav1 "github.com/trishanku-org/cluster-api-provider-headless/api/infrastructure/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // owned are the conditions that judge writes.
@@ -31,12 +32,8 @@ const (
 	ReasonRepositoryUnhandled = "NotObserved"
 )
 
-type verdict struct {
-	when    func(*scope) bool
-	status  metav1.ConditionStatus
-	reason  string
-	message func(*scope) string
-}
+// table is a table of states of what one reconcile has seen.
+type table = reconcile.Table[*scope]
 
 // Table of states of RepositoryReady; Ready follows it. The first row that matches is the verdict.
 //
@@ -48,23 +45,23 @@ type verdict struct {
 //	no       | there      | yes             | absent, Unknown | Unknown | RepositoryCreating
 //	no       | there      | yes             | False           | False   | RepositoryNotReady
 //	no       | there      | yes             | True            | True    | RepositoryReady
-var verdicts = []verdict{
-	{func(s *scope) bool { return deleting(s) && s.repository != nil }, metav1.ConditionFalse, ReasonRepositoryDeleting, func(s *scope) string {
+var verdicts = table{
+	reconcile.If(func(s *scope) bool { return deleting(s) && s.repository != nil }, metav1.ConditionFalse, ReasonRepositoryDeleting, func(s *scope) string {
 		return fmt.Sprintf("GitRepository %s is being deleted", s.repository.Name)
-	}},
-	{deleting, metav1.ConditionFalse, ReasonRepositoryDeleted, say("The repository is deleted")},
-	{func(s *scope) bool { return s.repository == nil }, metav1.ConditionUnknown, ReasonRepositoryUnhandled, say("The repository could not be read")},
-	{func(s *scope) bool { return s.foreign }, metav1.ConditionFalse, ReasonRepositoryNotOurs, func(s *scope) string {
+	}),
+	reconcile.If(deleting, metav1.ConditionFalse, ReasonRepositoryDeleted, say("The repository is deleted")),
+	reconcile.If(func(s *scope) bool { return s.repository == nil }, metav1.ConditionUnknown, ReasonRepositoryUnhandled, say("The repository could not be read")),
+	reconcile.If(func(s *scope) bool { return s.foreign }, metav1.ConditionFalse, ReasonRepositoryNotOurs, func(s *scope) string {
 		return fmt.Sprintf("GitRepository %s keeps the history of Cluster %s: rename this Cluster, or delete that GitRepository", s.repository.Name, s.repository.Spec.ClusterName)
-	}},
-	{func(s *scope) bool { return ready(s) == metav1.ConditionUnknown }, metav1.ConditionUnknown, ReasonRepositoryCreating, func(s *scope) string {
+	}),
+	reconcile.If(func(s *scope) bool { return ready(s) == metav1.ConditionUnknown }, metav1.ConditionUnknown, ReasonRepositoryCreating, func(s *scope) string {
 		return fmt.Sprintf("GitRepository %s is being made", s.repository.Name)
-	}},
-	{func(s *scope) bool { return ready(s) == metav1.ConditionFalse }, metav1.ConditionFalse, ReasonRepositoryNotReady, said},
-	{func(*scope) bool { return true }, metav1.ConditionTrue, ReasonRepositoryReady, said},
+	}),
+	reconcile.If(func(s *scope) bool { return ready(s) == metav1.ConditionFalse }, metav1.ConditionFalse, ReasonRepositoryNotReady, said),
+	reconcile.Else(metav1.ConditionTrue, ReasonRepositoryReady, said),
 }
 
-func say(text string) func(*scope) string { return func(*scope) string { return text } }
+var say = reconcile.Say[*scope]
 
 func deleting(s *scope) bool { return !s.infra.DeletionTimestamp.IsZero() }
 
@@ -82,23 +79,17 @@ func said(s *scope) string {
 
 // judge is the only writer of the conditions.
 func judge(s *scope) {
-	for _, v := range verdicts {
-		if !v.when(s) {
-			continue
-		}
-		repository := metav1.Condition{Type: infrav1.ClusterRepositoryReady, Status: v.status, Reason: v.reason, Message: v.message(s)}
-		conditions.Set(s.infra, repository)
-		sum := repository
-		sum.Type = infrav1.ClusterReady
-		if sum.Status == metav1.ConditionTrue {
-			sum.Reason = ReasonProvisioned
-		}
-		conditions.Set(s.infra, sum)
-		break
+	repository := verdicts.Decide(infrav1.ClusterRepositoryReady, s)
+	conditions.Set(s.infra, repository)
+	sum := repository
+	sum.Type = infrav1.ClusterReady
+	if sum.Status == metav1.ConditionTrue {
+		sum.Reason = ReasonProvisioned
 	}
+	conditions.Set(s.infra, sum)
 	gone := metav1.Condition{Type: infrav1.ClusterDeleting, Status: metav1.ConditionFalse, Reason: ReasonNotDeleting}
 	if deleting(s) {
-		gone.Status, gone.Reason, gone.Message = metav1.ConditionTrue, ReasonDeleting, conditions.Get(s.infra, infrav1.ClusterRepositoryReady).Message
+		gone.Status, gone.Reason, gone.Message = metav1.ConditionTrue, ReasonDeleting, repository.Message
 	}
 	conditions.Set(s.infra, gone)
 }

@@ -14,9 +14,6 @@ import (
 	"k8s.io/utils/clock"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util"
-	"sigs.k8s.io/cluster-api/util/finalizers"
-	"sigs.k8s.io/cluster-api/util/patch"
-	"sigs.k8s.io/cluster-api/util/paused"
 	"sigs.k8s.io/cluster-api/util/predicates"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +22,7 @@ import (
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	infrav1 "github.com/trishanku-org/cluster-api-provider-headless/api/infrastructure/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // +kubebuilder:rbac:groups=infrastructure.cluster.x-k8s.io,resources=gitbackedmachines;gitbackedmachines/status;gitbackedmachines/finalizers,verbs=get;list;watch;update;patch
@@ -59,8 +57,7 @@ type scope struct {
 	again time.Duration
 }
 
-// phase brings the object one step forward.
-type phase func(context.Context, *scope) error
+type phase = reconcile.Phase[*scope]
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o controller.Options) error {
@@ -120,35 +117,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	isPaused, requeue, err := paused.EnsurePausedCondition(ctx, r.Client, cluster, infra)
-	if err != nil || isPaused || requeue {
+	helper, err := reconcile.Open(ctx, r.Client, cluster, infra, infrav1.MachineFinalizer)
+	if err != nil || helper == nil {
 		return ctrl.Result{}, err
-	}
-	added, err := finalizers.EnsureFinalizer(ctx, r.Client, infra, infrav1.MachineFinalizer)
-	if err != nil || added {
-		return ctrl.Result{}, err
-	}
-	helper, err := patch.NewHelper(infra, r.Client)
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("prepare patch: %w", err)
 	}
 	s := &scope{infra: infra, machine: machine, cluster: cluster}
 	defer func() {
 		judge(s)
-		options := []patch.Option{patch.WithOwnedConditions{Conditions: owned}}
-		if reterr == nil {
-			options = append(options, patch.WithStatusObservedGeneration{})
-		}
-		reterr = errors.Join(reterr, helper.Patch(ctx, infra, options...))
+		reterr = errors.Join(reterr, reconcile.Patch(ctx, helper, infra, owned, reterr == nil))
 	}()
 	phases := []phase{r.gatherHub, r.identify, r.provision, r.gatherNode}
 	if !infra.DeletionTimestamp.IsZero() {
 		phases = []phase{r.release}
 	}
-	for _, p := range phases {
-		if err := p(ctx, s); err != nil {
-			return ctrl.Result{}, err
-		}
+	if err := reconcile.Run(ctx, s, phases...); err != nil {
+		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: s.again}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/cluster-api/util/conditions"
 
 	infrav1 "github.com/trishanku-org/cluster-api-provider-headless/api/infrastructure/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // owned are the conditions that judge writes.
@@ -65,7 +66,7 @@ var verdicts = []verdict{
 	}},
 }
 
-func say(text string) func(*scope) string { return func(*scope) string { return text } }
+var say = reconcile.Say[*scope]
 
 func deleting(s *scope) bool { return !s.infra.DeletionTimestamp.IsZero() }
 

@@ -15,8 +15,6 @@ import (
 	"k8s.io/utils/clock"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util"
-	"sigs.k8s.io/cluster-api/util/patch"
-	"sigs.k8s.io/cluster-api/util/paused"
 	"sigs.k8s.io/cluster-api/util/predicates"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +24,7 @@ import (
 	bootstrapv1 "github.com/trishanku-org/cluster-api-provider-headless/api/bootstrap/v1alpha1"
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/bootstrap"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // +kubebuilder:rbac:groups=bootstrap.cluster.x-k8s.io,resources=headlessconfigs;headlessconfigs/status;headlessconfigs/finalizers,verbs=get;list;watch;update;patch
@@ -76,9 +75,6 @@ func (s *scope) refuse(err error) error {
 
 // retry is how soon is looked again for what is not watched: the cluster's Secrets, and those of the user's files.
 const retry = 3 * time.Second
-
-// phase brings the object one step forward.
-type phase func(context.Context, *scope) error
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o controller.Options) error {
@@ -137,29 +133,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	if err := r.gatherOwner(ctx, s); err != nil {
 		return ctrl.Result{}, err
 	}
-	isPaused, requeue, err := paused.EnsurePausedCondition(ctx, r.Client, s.cluster, config)
-	if err != nil || isPaused || requeue {
+	helper, err := reconcile.Open(ctx, r.Client, s.cluster, config, "")
+	if err != nil || helper == nil || !config.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, err
-	}
-	if !config.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil
-	}
-	helper, err := patch.NewHelper(config, r.Client)
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("prepare patch: %w", err)
 	}
 	defer func() {
 		judge(s)
-		options := []patch.Option{patch.WithOwnedConditions{Conditions: owned}}
-		if reterr == nil {
-			options = append(options, patch.WithStatusObservedGeneration{})
-		}
-		reterr = errors.Join(reterr, helper.Patch(ctx, config, options...))
+		reterr = errors.Join(reterr, reconcile.Patch(ctx, helper, config, owned, reterr == nil))
 	}()
-	for _, p := range []phase{r.findData, r.gatherHub, r.gatherInput, r.writeData, r.report} {
-		if err := p(ctx, s); err != nil {
-			return ctrl.Result{}, err
-		}
+	if err := reconcile.Run(ctx, s, r.findData, r.gatherHub, r.gatherInput, r.writeData, r.report); err != nil {
+		return ctrl.Result{}, err
 	}
 	if s.missing != "" {
 		return ctrl.Result{RequeueAfter: retry}, nil

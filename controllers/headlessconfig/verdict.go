@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/cluster-api/util/conditions"
 
 	bootstrapv1 "github.com/trishanku-org/cluster-api-provider-headless/api/bootstrap/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // owned are the conditions that judge writes.
@@ -30,12 +31,8 @@ const (
 	ReasonNotWritten               = "NotWritten"
 )
 
-type verdict struct {
-	when    func(*scope) bool
-	status  metav1.ConditionStatus
-	reason  string
-	message func(*scope) string
-}
+// table is a table of states of what one reconcile has seen.
+type table = reconcile.Table[*scope]
 
 // Table of states of DataSecretAvailable; Ready follows it. The first row that matches is the verdict.
 //
@@ -50,35 +47,35 @@ type verdict struct {
 //	none        | Machine     | yes             | yes           | yes           | refused | False  | Impossible
 //	none        | Machine     | yes             | yes           | yes           | missing | False  | WaitingForParts
 //	none        | Machine     | yes             | yes           | yes           | there   | False  | NotWritten
-var verdicts = []verdict{
-	{done, metav1.ConditionTrue, ReasonDataSecretAvailable, func(s *scope) string {
+var verdicts = table{
+	reconcile.If(done, metav1.ConditionTrue, ReasonDataSecretAvailable, func(s *scope) string {
 		return fmt.Sprintf("The user data is in Secret %s", s.data.Name)
-	}},
-	{func(s *scope) bool { return s.foreign }, metav1.ConditionFalse, ReasonDataSecretNotOurs, func(s *scope) string {
+	}),
+	reconcile.If(func(s *scope) bool { return s.foreign }, metav1.ConditionFalse, ReasonDataSecretNotOurs, func(s *scope) string {
 		return fmt.Sprintf("Secret %s exists and is not this config's: delete it, or rename the config", s.config.Name)
-	}},
-	{
+	}),
+	reconcile.If(
 		func(s *scope) bool { return s.ownerKind == "MachinePool" }, metav1.ConditionFalse, ReasonOwnerNotSupported,
 		say("The owner is a MachinePool: this version makes nodes of Machines only, since each has its own branch; use a MachineDeployment"),
-	},
-	{func(s *scope) bool { return s.machine == nil || s.cluster == nil }, metav1.ConditionFalse, ReasonWaitingForOwner, say("Waiting for a Machine of a Cluster as owner")},
-	{
+	),
+	reconcile.If(func(s *scope) bool { return s.machine == nil || s.cluster == nil }, metav1.ConditionFalse, ReasonWaitingForOwner, say("Waiting for a Machine of a Cluster as owner")),
+	reconcile.If(
 		func(s *scope) bool { return !isTrue(s.cluster.Status.Initialization.InfrastructureProvisioned) }, metav1.ConditionFalse, ReasonWaitingForInfrastructure,
 		say("Waiting for the Cluster's infrastructure"),
-	},
-	{
+	),
+	reconcile.If(
 		func(s *scope) bool { return !isTrue(s.cluster.Status.Initialization.ControlPlaneInitialized) }, metav1.ConditionFalse, ReasonWaitingForControlPlane,
 		say("Waiting for the control plane: a node clones what it has made"),
-	},
-	{func(s *scope) bool { return s.hub == nil }, metav1.ConditionFalse, ReasonWaitingForHub, func(s *scope) string {
+	),
+	reconcile.If(func(s *scope) bool { return s.hub == nil }, metav1.ConditionFalse, ReasonWaitingForHub, func(s *scope) string {
 		return fmt.Sprintf("Waiting for an address of the hub outside the host cluster, in AutomatedMerge %s, status.endpoint.external", s.cluster.Name)
-	}},
-	{func(s *scope) bool { return s.refused != "" }, metav1.ConditionFalse, ReasonImpossible, func(s *scope) string { return s.refused }},
-	{func(s *scope) bool { return s.missing != "" }, metav1.ConditionFalse, ReasonWaitingFor, func(s *scope) string { return "Waiting for " + s.missing }},
-	{func(*scope) bool { return true }, metav1.ConditionFalse, ReasonNotWritten, say("The user data could not be written; it is tried again")},
+	}),
+	reconcile.If(func(s *scope) bool { return s.refused != "" }, metav1.ConditionFalse, ReasonImpossible, func(s *scope) string { return s.refused }),
+	reconcile.If(func(s *scope) bool { return s.missing != "" }, metav1.ConditionFalse, ReasonWaitingFor, func(s *scope) string { return "Waiting for " + s.missing }),
+	reconcile.Else(metav1.ConditionFalse, ReasonNotWritten, say("The user data could not be written; it is tried again")),
 }
 
-func say(text string) func(*scope) string { return func(*scope) string { return text } }
+var say = reconcile.Say[*scope]
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
@@ -87,25 +84,14 @@ func done(s *scope) bool { return s.data != nil }
 
 // begins says whether everything that is waited for is there, so that only parts can be missing.
 func begins(s *scope) bool {
-	for _, v := range verdicts {
-		if v.when(s) {
-			return v.reason == ReasonNotWritten
-		}
-	}
-	return false
+	return verdicts.Decide(bootstrapv1.ConditionDataSecretAvailable, s).Reason == ReasonNotWritten
 }
 
 // judge is the only writer of the conditions.
 func judge(s *scope) {
-	for _, v := range verdicts {
-		if !v.when(s) {
-			continue
-		}
-		c := metav1.Condition{Type: bootstrapv1.ConditionDataSecretAvailable, Status: v.status, Reason: v.reason, Message: v.message(s)}
-		conditions.Set(s.config, c)
-		c.Type = bootstrapv1.ConditionReady
-		conditions.Set(s.config, c)
-		break
-	}
+	c := verdicts.Decide(bootstrapv1.ConditionDataSecretAvailable, s)
+	conditions.Set(s.config, c)
+	c.Type = bootstrapv1.ConditionReady
+	conditions.Set(s.config, c)
 	conditions.Set(s.config, metav1.Condition{Type: bootstrapv1.ConditionDeleting, Status: metav1.ConditionFalse, Reason: clusterv1.NotDeletingReason})
 }

@@ -24,20 +24,16 @@ import (
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	kerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util"
 	"sigs.k8s.io/cluster-api/util/conditions"
-	"sigs.k8s.io/cluster-api/util/finalizers"
-	"sigs.k8s.io/cluster-api/util/patch"
-	"sigs.k8s.io/cluster-api/util/paused"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // +kubebuilder:rbac:groups=controlplane.cluster.x-k8s.io,resources=headlesscontrolplanes,verbs=get;list;watch;update;patch
@@ -78,11 +74,7 @@ type Reconciler struct {
 	live client.Reader
 }
 
-// phase does one thing to a scope. It neither sleeps nor writes conditions.
-type phase func(context.Context, *scope) error
-
-// errStop ends the phases early without a failure: what is missing comes with an event.
-var errStop = errors.New("nothing more can be done now")
+type phase = reconcile.Phase[*scope]
 
 // Reconcile brings one HeadlessControlPlane forward.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, reterr error) {
@@ -101,16 +93,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		ctrl.LoggerFrom(ctx).V(2).Info("Waiting for Cluster API to set the owner")
 		return ctrl.Result{}, nil
 	}
-	if added, addErr := finalizers.EnsureFinalizer(ctx, r.Client, hcp, controlplanev1.Finalizer); addErr != nil || added {
-		return ctrl.Result{}, addErr
-	}
-	isPaused, requeue, err := paused.EnsurePausedCondition(ctx, r.Client, cluster, hcp)
-	if err != nil || isPaused || requeue {
+	helper, err := reconcile.Open(ctx, r.Client, cluster, hcp, controlplanev1.Finalizer)
+	if err != nil || helper == nil {
 		return ctrl.Result{}, err
-	}
-	helper, err := patch.NewHelper(hcp, r.Client)
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("prepare patch: %w", err)
 	}
 	s := &scope{
 		cluster: cluster, hcp: hcp,
@@ -119,12 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	defer func() {
 		judge(s)
 		r.tell(s)
-		patchErr := helper.Patch(ctx, hcp,
-			patch.WithOwnedConditions{Conditions: ownedConditions}, patch.WithStatusObservedGeneration{})
-		if !hcp.DeletionTimestamp.IsZero() {
-			// Without its finalizer it may be gone already.
-			patchErr = kerrors.FilterOut(patchErr, apierrors.IsNotFound)
-		}
+		patchErr := reconcile.Patch(ctx, helper, hcp, ownedConditions, true)
 		if patchErr == nil {
 			// The status keeps what was told: what it has not kept would be told again.
 			r.tellFindings(s)
@@ -139,14 +119,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	if !hcp.DeletionTimestamp.IsZero() {
 		phases = []phase{r.gather, r.planDeletion, r.carryOut, removeFinalizer}
 	}
-	for _, p := range phases {
-		if err := p(ctx, s); err != nil {
-			if errors.Is(err, errStop) {
-				break
-			}
-			s.failure = err
-			return ctrl.Result{}, err
-		}
+	if s.failure = reconcile.Run(ctx, s, phases...); s.failure != nil {
+		return ctrl.Result{}, s.failure
 	}
 	return ctrl.Result{RequeueAfter: next(s)}, nil
 }

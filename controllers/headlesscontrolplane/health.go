@@ -17,6 +17,7 @@ import (
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 const (
@@ -48,7 +49,7 @@ func apiServerHealthy(s *scope) metav1.Condition {
 	case s.probed && s.probeFailure == nil:
 		c.Status, c.Reason = metav1.ConditionTrue, ReasonAnswering
 	case s.probed:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, ReasonNotAnswering, upper(s.probeFailure.Error())
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, ReasonNotAnswering, reconcile.Sentence(s.probeFailure.Error())
 	default:
 		return componentHealthy(s, c.Type, heavenv1.FrontDoor)
 	}
@@ -92,7 +93,7 @@ func componentHealthy(s *scope, condition, component string) metav1.Condition {
 	case h != nil:
 		mirror(&c, conditions.Get(h, heavenv1.HeavenAvailable), component)
 	case s.want != nil:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, ReasonWaiting, upper(whyNot(s, name))
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, ReasonWaiting, reconcile.Sentence(whyNot(s, name))
 	}
 	return c
 }
@@ -213,7 +214,7 @@ func compareVersions(a, b string) int {
 // mirror takes over a part's own condition.
 func mirror(c, part *metav1.Condition, who string) {
 	if part == nil {
-		c.Message = upper(who + " has not said anything yet")
+		c.Message = reconcile.Sentence(who + " has not said anything yet")
 		return
 	}
 	c.Status, c.Reason, c.Message = part.Status, part.Reason, part.Message
@@ -249,11 +250,4 @@ func short(message string) string {
 		return strings.ToValidUTF8(message[:longest], "") + "…"
 	}
 	return message
-}
-
-func upper(s string) string {
-	if s == "" {
-		return ""
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

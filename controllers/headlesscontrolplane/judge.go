@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/cluster-api/util/conditions"
 
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // Reasons.
@@ -36,24 +37,17 @@ const (
 	ReasonSettled                  = "Settled"
 )
 
-// verdict is a row of a table of states: the first whose when holds decides.
-type verdict struct {
-	when    func(*scope) bool
-	status  metav1.ConditionStatus
-	reason  string
-	message func(*scope) string
-}
+// table is a table of states of what one reconcile has seen.
+type table = reconcile.Table[*scope]
 
-func always(*scope) bool { return true }
-
-func say(text string) func(*scope) string { return func(*scope) string { return text } }
+var say = reconcile.Say[*scope]
 
 // judge is the only writer of conditions and status. While the control plane goes away, only that is said of it.
 func judge(s *scope) {
 	report(s)
-	conditions.Set(s.hcp, decide(controlplanev1.ConditionDeleting, deletingTable, s))
+	conditions.Set(s.hcp, deletingTable.Decide(controlplanev1.ConditionDeleting, s))
 	if !deleting(s) {
-		conditions.Set(s.hcp, decide(controlplanev1.ConditionCertificatesAvailable, keysTable, s))
+		conditions.Set(s.hcp, keysTable.Decide(controlplanev1.ConditionCertificatesAvailable, s))
 		for _, c := range healthConditions(s) {
 			conditions.Set(s.hcp, c)
 		}
@@ -61,18 +55,9 @@ func judge(s *scope) {
 		for _, c := range findings(s) {
 			conditions.Set(s.hcp, c)
 		}
-		conditions.Set(s.hcp, decide(controlplanev1.ConditionRollingOut, rollingTable, s))
+		conditions.Set(s.hcp, rollingTable.Decide(controlplanev1.ConditionRollingOut, s))
 	}
 	conditions.Set(s.hcp, available(s))
-}
-
-func decide(condition string, table []verdict, s *scope) metav1.Condition {
-	for _, v := range table {
-		if v.when(s) {
-			return metav1.Condition{Type: condition, Status: v.status, Reason: v.reason, Message: v.message(s)}
-		}
-	}
-	return metav1.Condition{Type: condition, Status: metav1.ConditionUnknown, Reason: ReasonNotObserved}
 }
 
 // Available:
@@ -90,14 +75,14 @@ func decide(condition string, table []verdict, s *scope) metav1.Condition {
 func available(s *scope) metav1.Condition {
 	parts := healthConditions(s)
 	sick := slices.IndexFunc(parts, func(c metav1.Condition) bool { return c.Status != metav1.ConditionTrue })
-	c := decide(controlplanev1.ConditionAvailable, []verdict{
-		{deleting, metav1.ConditionFalse, ReasonDeleting, say("The control plane is being deleted")},
-		{func(s *scope) bool { return !s.gathered }, metav1.ConditionUnknown, ReasonNotObserved, sayFailure},
-		{func(s *scope) bool { return s.want != nil && sick < 0 }, metav1.ConditionTrue, ReasonAvailable, say("")},
-		{waiting, metav1.ConditionFalse, ReasonWaitingForInfrastructure, sayWaiting},
-		{specBad, metav1.ConditionFalse, ReasonSpecInvalid, saySpec},
-		{keysBad, metav1.ConditionFalse, ReasonKeysInvalid, sayKeys},
-	}, s)
+	c := table{
+		reconcile.If(deleting, metav1.ConditionFalse, ReasonDeleting, say("The control plane is being deleted")),
+		reconcile.If(func(s *scope) bool { return !s.gathered }, metav1.ConditionUnknown, ReasonNotObserved, sayFailure),
+		reconcile.If(func(s *scope) bool { return s.want != nil && sick < 0 }, metav1.ConditionTrue, ReasonAvailable, say("")),
+		reconcile.If(waiting, metav1.ConditionFalse, ReasonWaitingForInfrastructure, sayWaiting),
+		reconcile.If(specBad, metav1.ConditionFalse, ReasonSpecInvalid, saySpec),
+		reconcile.If(keysBad, metav1.ConditionFalse, ReasonKeysInvalid, sayKeys),
+	}.Decide(controlplanev1.ConditionAvailable, s)
 	if c.Reason != ReasonNotObserved || sick < 0 || !s.gathered {
 		return c
 	}
@@ -114,10 +99,10 @@ func available(s *scope) metav1.Condition {
 //	unusable           False                  KeysInvalid
 //	not looked at      Unknown                NotObserved
 //	exist              True                   KeysExist
-var keysTable = []verdict{
-	{keysBad, metav1.ConditionFalse, ReasonKeysInvalid, sayKeys},
-	{func(s *scope) bool { return !s.keys }, metav1.ConditionUnknown, ReasonNotObserved, sayWaiting},
-	{always, metav1.ConditionTrue, ReasonKeysExist, say("")},
+var keysTable = table{
+	reconcile.If(keysBad, metav1.ConditionFalse, ReasonKeysInvalid, sayKeys),
+	reconcile.If(func(s *scope) bool { return !s.keys }, metav1.ConditionUnknown, ReasonNotObserved, sayWaiting),
+	reconcile.Else(metav1.ConditionTrue, ReasonKeysExist, say("")),
 }
 
 // RollingOut:
@@ -128,12 +113,12 @@ var keysTable = []verdict{
 //	yes     -               -     -                          Unknown     ReconcileFailed
 //	-       -               -     one waits or changes       True        RollingOut
 //	-       -               -     all settled                False       Settled
-var rollingTable = []verdict{
-	{waiting, metav1.ConditionFalse, ReasonWaitingForInfrastructure, sayWaiting},
-	{specBad, metav1.ConditionFalse, ReasonSpecInvalid, saySpec},
-	{func(s *scope) bool { return s.failure != nil }, metav1.ConditionUnknown, ReasonFailed, sayFailure},
-	{func(s *scope) bool { return rolling(s) != "" }, metav1.ConditionTrue, ReasonRollingOut, rolling},
-	{always, metav1.ConditionFalse, ReasonSettled, say("")},
+var rollingTable = table{
+	reconcile.If(waiting, metav1.ConditionFalse, ReasonWaitingForInfrastructure, sayWaiting),
+	reconcile.If(specBad, metav1.ConditionFalse, ReasonSpecInvalid, saySpec),
+	reconcile.If(func(s *scope) bool { return s.failure != nil }, metav1.ConditionUnknown, ReasonFailed, sayFailure),
+	reconcile.If(func(s *scope) bool { return rolling(s) != "" }, metav1.ConditionTrue, ReasonRollingOut, rolling),
+	reconcile.Else(metav1.ConditionFalse, ReasonSettled, say("")),
 }
 
 // Deleting:
@@ -142,10 +127,10 @@ var rollingTable = []verdict{
 //	no        -         False     NotDeleting
 //	yes       some      True      Deleting, with what it waits for
 //	yes       none      True      Deleting
-var deletingTable = []verdict{
-	{func(s *scope) bool { return !deleting(s) }, metav1.ConditionFalse, ReasonNotDeleting, say("")},
-	{func(s *scope) bool { return len(s.steps) > 0 }, metav1.ConditionTrue, ReasonDeleting, saySteps},
-	{always, metav1.ConditionTrue, ReasonDeleting, say("")},
+var deletingTable = table{
+	reconcile.If(func(s *scope) bool { return !deleting(s) }, metav1.ConditionFalse, ReasonNotDeleting, say("")),
+	reconcile.If(func(s *scope) bool { return len(s.steps) > 0 }, metav1.ConditionTrue, ReasonDeleting, saySteps),
+	reconcile.Else(metav1.ConditionTrue, ReasonDeleting, say("")),
 }
 
 func deleting(s *scope) bool { return !s.hcp.DeletionTimestamp.IsZero() }
@@ -153,14 +138,14 @@ func waiting(s *scope) bool  { return s.waiting }
 func specBad(s *scope) bool  { return s.specFailure != nil }
 func keysBad(s *scope) bool  { return s.keysFailure != nil }
 
-func saySpec(s *scope) string { return upper(s.specFailure.Error()) }
-func sayKeys(s *scope) string { return upper(s.keysFailure.Error()) }
+func saySpec(s *scope) string { return reconcile.Sentence(s.specFailure.Error()) }
+func sayKeys(s *scope) string { return reconcile.Sentence(s.keysFailure.Error()) }
 
 func sayFailure(s *scope) string {
 	if s.failure == nil {
 		return "Nobody has looked in this reconcile"
 	}
-	return upper(s.failure.Error())
+	return reconcile.Sentence(s.failure.Error())
 }
 
 func sayWaiting(s *scope) string {
@@ -170,20 +155,13 @@ func sayWaiting(s *scope) string {
 	return "Nobody has looked in this reconcile"
 }
 
-func saySteps(s *scope) string { return upper(s.steps[0].String()) }
+func saySteps(s *scope) string { return reconcile.Sentence(s.steps[0].String()) }
 
 // tell records as events what people want to see happen.
 func (r *Reconciler) tell(s *scope) {
 	for _, what := range s.told {
-		r.Recorder.Eventf(s.hcp, nil, corev1.EventTypeNormal, "Step", "Reconcile", "%s", upper(what))
+		r.Recorder.Eventf(s.hcp, nil, corev1.EventTypeNormal, "Step", "Reconcile", "%s", reconcile.Sentence(what))
 	}
 	now := conditions.Get(s.hcp, controlplanev1.ConditionAvailable)
-	if s.before != nil && s.before.Status == now.Status && s.before.Reason == now.Reason {
-		return
-	}
-	kind := corev1.EventTypeNormal
-	if slices.Contains([]string{ReasonSpecInvalid, ReasonKeysInvalid, ReasonNotAnswering}, now.Reason) {
-		kind = corev1.EventTypeWarning
-	}
-	r.Recorder.Eventf(s.hcp, nil, kind, now.Reason, "Observe", "%s", cmp.Or(now.Message, now.Reason))
+	reconcile.Announce(r.Recorder, s.hcp, s.before, now, ReasonSpecInvalid, ReasonKeysInvalid, ReasonNotAnswering)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven/apply"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // gather reads the hub and the heavens of this control plane.
@@ -61,7 +62,7 @@ func gatherFrom(ctx context.Context, reader client.Reader, s *scope) error {
 func waitForInfrastructure(_ context.Context, s *scope) error {
 	if !ptr.Deref(s.cluster.Status.Initialization.InfrastructureProvisioned, false) {
 		s.waiting = true
-		return errStop
+		return reconcile.ErrStop
 	}
 	return nil
 }
@@ -91,7 +92,7 @@ func (r *Reconciler) set(_ context.Context, s *scope) error {
 	want, err := heaven.Set(s.cluster, s.hcp)
 	if err != nil {
 		s.specFailure = err
-		return errStop
+		return reconcile.ErrStop
 	}
 	s.want = &want
 	return nil
@@ -157,7 +158,7 @@ func ensureEndpoint(_ context.Context, s *scope) error {
 		*endpoint = clusterv1.APIEndpoint{Host: frontDoor.Status.Endpoint.Host, Port: frontDoor.Status.Endpoint.Port}
 	}
 	if endpoint.IsZero() {
-		return errStop
+		return reconcile.ErrStop
 	}
 	return nil
 }

@@ -23,20 +23,17 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	kerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util"
 	"sigs.k8s.io/cluster-api/util/conditions"
-	"sigs.k8s.io/cluster-api/util/finalizers"
-	"sigs.k8s.io/cluster-api/util/patch"
-	"sigs.k8s.io/cluster-api/util/paused"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven/apply"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // +kubebuilder:rbac:groups=heaven.trishanku.org,resources=trishankuheavens,verbs=get;list;watch;update;patch
@@ -66,8 +63,7 @@ type Reconciler struct {
 	live client.Reader
 }
 
-// phase does one thing to a scope. It neither sleeps nor writes conditions.
-type phase func(context.Context, *scope) error
+type phase = reconcile.Phase[*scope]
 
 // Reconcile brings one TrishankuHeaven forward.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, reterr error) {
@@ -79,27 +75,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	if err != nil && !apierrors.IsNotFound(err) {
 		return ctrl.Result{}, fmt.Errorf("read Cluster: %w", err)
 	}
-	if added, addErr := finalizers.EnsureFinalizer(ctx, r.Client, heaven, heavenv1.HeavenFinalizer); addErr != nil || added {
-		return ctrl.Result{}, addErr
-	}
-	isPaused, requeue, err := paused.EnsurePausedCondition(ctx, r.Client, cluster, heaven)
-	if err != nil || isPaused || requeue {
+	helper, err := reconcile.Open(ctx, r.Client, cluster, heaven, heavenv1.HeavenFinalizer)
+	if err != nil || helper == nil {
 		return ctrl.Result{}, err
-	}
-	helper, err := patch.NewHelper(heaven, r.Client)
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("prepare patch: %w", err)
 	}
 	s := &scope{heaven: heaven, before: conditions.Get(heaven, heavenv1.HeavenAvailable).DeepCopy()}
 	defer func() {
 		judge(s)
 		r.tell(s)
-		patchErr := helper.Patch(ctx, heaven,
-			patch.WithOwnedConditions{Conditions: ownedConditions}, patch.WithStatusObservedGeneration{})
-		if !heaven.DeletionTimestamp.IsZero() {
-			// Without its finalizer it may be gone already.
-			patchErr = kerrors.FilterOut(patchErr, apierrors.IsNotFound)
-		}
+		patchErr := reconcile.Patch(ctx, helper, heaven, ownedConditions, true)
 		reterr = errors.Join(reterr, patchErr)
 	}()
 
@@ -107,21 +91,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	if !heaven.DeletionTimestamp.IsZero() {
 		phases = []phase{r.gather, r.removeWorkload, r.removeFinalizer}
 	}
-	if s.failure = run(ctx, s, phases); s.failure != nil {
+	if s.failure = reconcile.Run(ctx, s, phases...); s.failure != nil {
 		// What runs goes on running: whether it does is seen all the same.
 		return ctrl.Result{}, errors.Join(s.failure, r.observe(ctx, s))
 	}
 	return ctrl.Result{RequeueAfter: r.next(s)}, nil
-}
-
-// run ends with the first phase that fails.
-func run(ctx context.Context, s *scope, phases []phase) error {
-	for _, p := range phases {
-		if err := p(ctx, s); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // next is when to look again although nothing happens: a certificate grows old. A day at most, since a clock can be set.

@@ -13,6 +13,7 @@ import (
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
 )
 
 // Reasons.
@@ -35,23 +36,16 @@ const (
 	ReasonSynced              = "Synced"
 )
 
-// verdict is a row of a table of states: the first whose when holds decides.
-type verdict struct {
-	when    func(*scope) bool
-	status  metav1.ConditionStatus
-	reason  string
-	message func(*scope) string
-}
+// table is a table of states of what one reconcile has seen.
+type table = reconcile.Table[*scope]
 
-func always(*scope) bool { return true }
-
-func say(text string) func(*scope) string { return func(*scope) string { return text } }
+var say = reconcile.Say[*scope]
 
 // judge is the only writer of conditions and status.
 func judge(s *scope) {
 	for _, t := range []struct {
 		condition string
-		table     []verdict
+		table     table
 	}{
 		{heavenv1.HeavenAvailable, availableTable},
 		{heavenv1.HeavenProgressing, progressingTable},
@@ -59,7 +53,12 @@ func judge(s *scope) {
 		{heavenv1.HeavenSynced, syncedTable},
 		{heavenv1.HeavenDeleting, deletingTable},
 	} {
-		conditions.Set(s.heaven, decide(t.condition, t.table, s))
+		c := t.table.Decide(t.condition, s)
+		if c.Reason == "" {
+			// For a workload that is on its way, the stage it is in.
+			c.Reason = string(s.seen.Stage)
+		}
+		conditions.Set(s.heaven, c)
 	}
 	status := &s.heaven.Status
 	if s.location.External.Host != "" {
@@ -71,23 +70,6 @@ func judge(s *scope) {
 	if b := branch(s); b != nil {
 		status.Head, status.Epoch, status.Holder = b.Head, b.Epoch, b.Holder
 	}
-}
-
-func decide(condition string, table []verdict, s *scope) metav1.Condition {
-	for _, v := range table {
-		if v.when(s) {
-			return metav1.Condition{Type: condition, Status: v.status, Reason: reasonOf(v, s), Message: v.message(s)}
-		}
-	}
-	return metav1.Condition{Type: condition, Status: metav1.ConditionUnknown, Reason: ReasonNotObserved}
-}
-
-// reasonOf is the row's, or for a workload that is on its way, the stage it is in.
-func reasonOf(v verdict, s *scope) string {
-	if v.reason == "" {
-		return string(s.seen.Stage)
-	}
-	return v.reason
 }
 
 // Available:
@@ -102,16 +84,16 @@ func reasonOf(v verdict, s *scope) string {
 //	-         other       -       -        bad           -        False      CertificatesInvalid
 //	-         other       -       -        -             bad      False      SpecInvalid
 //	-         other       -       -        -             -        False      the stage
-var availableTable = []verdict{
-	{deleting, metav1.ConditionFalse, ReasonDeleting, say("The heaven is being deleted")},
-	{notSeen, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen},
-	{stage(heaven.StageUnobserved), metav1.ConditionUnknown, "", sayStage},
-	{ready, metav1.ConditionTrue, ReasonAvailable, say("")},
-	{failed, metav1.ConditionUnknown, ReasonFailed, sayFailure},
-	{secretsMissing, metav1.ConditionFalse, ReasonSecretsMissing, saySecrets},
-	{certificatesBad, metav1.ConditionFalse, ReasonCertificatesInvalid, sayCertificates},
-	{specBad, metav1.ConditionFalse, ReasonSpecInvalid, saySpec},
-	{always, metav1.ConditionFalse, "", sayStage},
+var availableTable = table{
+	reconcile.If(deleting, metav1.ConditionFalse, ReasonDeleting, say("The heaven is being deleted")),
+	reconcile.If(notSeen, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen),
+	reconcile.If(stage(heaven.StageUnobserved), metav1.ConditionUnknown, "", sayStage),
+	reconcile.If(ready, metav1.ConditionTrue, ReasonAvailable, say("")),
+	reconcile.If(failed, metav1.ConditionUnknown, ReasonFailed, sayFailure),
+	reconcile.If(secretsMissing, metav1.ConditionFalse, ReasonSecretsMissing, saySecrets),
+	reconcile.If(certificatesBad, metav1.ConditionFalse, ReasonCertificatesInvalid, sayCertificates),
+	reconcile.If(specBad, metav1.ConditionFalse, ReasonSpecInvalid, saySpec),
+	reconcile.Else(metav1.ConditionFalse, "", sayStage),
 }
 
 // Progressing, which is not good as long as it is True, and not good either while it is False with a reason other than
@@ -126,15 +108,15 @@ var availableTable = []verdict{
 //	-         -       -        -             -     not seen              Unknown      NotObserved
 //	-         -       -        -             -     Ready and settled     False        Settled
 //	-         -       -        -             -     other                 True         Rolling
-var progressingTable = []verdict{
-	{deleting, metav1.ConditionFalse, ReasonDeleting, say("The heaven is being deleted")},
-	{failed, metav1.ConditionUnknown, ReasonFailed, sayFailure},
-	{secretsMissing, metav1.ConditionFalse, ReasonSecretsMissing, saySecrets},
-	{certificatesBad, metav1.ConditionFalse, ReasonCertificatesInvalid, sayCertificates},
-	{specBad, metav1.ConditionFalse, ReasonSpecInvalid, saySpec},
-	{notSeen, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen},
-	{func(s *scope) bool { return ready(s) && s.seen.Settled }, metav1.ConditionFalse, ReasonSettled, say("")},
-	{always, metav1.ConditionTrue, ReasonRolling, sayStage},
+var progressingTable = table{
+	reconcile.If(deleting, metav1.ConditionFalse, ReasonDeleting, say("The heaven is being deleted")),
+	reconcile.If(failed, metav1.ConditionUnknown, ReasonFailed, sayFailure),
+	reconcile.If(secretsMissing, metav1.ConditionFalse, ReasonSecretsMissing, saySecrets),
+	reconcile.If(certificatesBad, metav1.ConditionFalse, ReasonCertificatesInvalid, sayCertificates),
+	reconcile.If(specBad, metav1.ConditionFalse, ReasonSpecInvalid, saySpec),
+	reconcile.If(notSeen, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen),
+	reconcile.If(func(s *scope) bool { return ready(s) && s.seen.Settled }, metav1.ConditionFalse, ReasonSettled, say("")),
+	reconcile.Else(metav1.ConditionTrue, ReasonRolling, sayStage),
 }
 
 // CertificatesReady:
@@ -144,11 +126,11 @@ var progressingTable = []verdict{
 //	-        bad              False              CertificatesInvalid
 //	-        not looked at    Unknown            NotObserved
 //	-        made             True               CertificatesValid
-var certificatesTable = []verdict{
-	{secretsMissing, metav1.ConditionFalse, ReasonSecretsMissing, saySecrets},
-	{certificatesBad, metav1.ConditionFalse, ReasonCertificatesInvalid, sayCertificates},
-	{func(s *scope) bool { return s.certificates == nil }, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen},
-	{always, metav1.ConditionTrue, ReasonCertificatesValid, say("")},
+var certificatesTable = table{
+	reconcile.If(secretsMissing, metav1.ConditionFalse, ReasonSecretsMissing, saySecrets),
+	reconcile.If(certificatesBad, metav1.ConditionFalse, ReasonCertificatesInvalid, sayCertificates),
+	reconcile.If(func(s *scope) bool { return s.certificates == nil }, metav1.ConditionUnknown, ReasonNotObserved, sayNotSeen),
+	reconcile.Else(metav1.ConditionTrue, ReasonCertificatesValid, say("")),
 }
 
 // Synced, as the hub sees it. While a merge is due, everything that the hub knows of has reached it:
@@ -159,20 +141,20 @@ var certificatesTable = []verdict{
 //	available     absent     -           False    NotPushed
 //	available     received   refused     False    NotMerged
 //	available     received   due or yes  True     Synced
-var syncedTable = []verdict{
-	{func(s *scope) bool { return s.merge == nil }, metav1.ConditionUnknown, ReasonHubNotFound, func(s *scope) string {
+var syncedTable = table{
+	reconcile.If(func(s *scope) bool { return s.merge == nil }, metav1.ConditionUnknown, ReasonHubNotFound, func(s *scope) string {
 		return fmt.Sprintf("There is no AutomatedMerge %s", heaven.MergeName(s.heaven.Spec.ClusterName))
-	}},
-	{func(s *scope) bool { return !conditions.IsTrue(s.merge, heavenv1.MergeAvailable) }, metav1.ConditionUnknown, ReasonHubUnavailable, func(s *scope) string {
+	}),
+	reconcile.If(func(s *scope) bool { return !conditions.IsTrue(s.merge, heavenv1.MergeAvailable) }, metav1.ConditionUnknown, ReasonHubUnavailable, func(s *scope) string {
 		return "The hub is not available: " + conditions.GetMessage(s.merge, heavenv1.MergeAvailable)
-	}},
-	{func(s *scope) bool { return branch(s) == nil }, metav1.ConditionFalse, ReasonNotPushed, func(s *scope) string {
+	}),
+	reconcile.If(func(s *scope) bool { return branch(s) == nil }, metav1.ConditionFalse, ReasonNotPushed, func(s *scope) string {
 		return fmt.Sprintf("The hub has not received branch %s yet", s.heaven.Spec.Branch)
-	}},
-	{func(s *scope) bool { return branch(s).Merged != nil && !*branch(s).Merged }, metav1.ConditionFalse, ReasonNotMerged, func(s *scope) string {
+	}),
+	reconcile.If(func(s *scope) bool { return branch(s).Merged != nil && !*branch(s).Merged }, metav1.ConditionFalse, ReasonNotMerged, func(s *scope) string {
 		return fmt.Sprintf("The hub does not merge commit %s into %s; the AutomatedMerge says why", branch(s).Head, heavenv1.MainBranch)
-	}},
-	{always, metav1.ConditionTrue, ReasonSynced, say("")},
+	}),
+	reconcile.Else(metav1.ConditionTrue, ReasonSynced, say("")),
 }
 
 // Deleting:
@@ -180,10 +162,10 @@ var syncedTable = []verdict{
 //	deleting  remaining  -> Deleting  Reason
 //	no        -             False     NotDeleting
 //	yes       -             True      Deleting
-var deletingTable = []verdict{
-	{func(s *scope) bool { return !deleting(s) }, metav1.ConditionFalse, ReasonNotDeleting, say("")},
-	{func(s *scope) bool { return s.remaining != "" }, metav1.ConditionTrue, ReasonDeleting, func(s *scope) string { return "Waiting for " + s.remaining }},
-	{always, metav1.ConditionTrue, ReasonDeleting, say("")},
+var deletingTable = table{
+	reconcile.If(func(s *scope) bool { return !deleting(s) }, metav1.ConditionFalse, ReasonNotDeleting, say("")),
+	reconcile.If(func(s *scope) bool { return s.remaining != "" }, metav1.ConditionTrue, ReasonDeleting, func(s *scope) string { return "Waiting for " + s.remaining }),
+	reconcile.Else(metav1.ConditionTrue, ReasonDeleting, say("")),
 }
 
 func deleting(s *scope) bool        { return !s.heaven.DeletionTimestamp.IsZero() }
@@ -199,11 +181,11 @@ func stage(want heaven.Stage) func(*scope) bool {
 }
 
 func sayNotSeen(*scope) string        { return "Nobody has looked in this reconcile" }
-func sayFailure(s *scope) string      { return upper(s.failure.Error()) }
-func sayCertificates(s *scope) string { return upper(s.certificatesFailure.Error()) }
-func saySpec(s *scope) string         { return upper(s.specFailure.Error()) }
+func sayFailure(s *scope) string      { return reconcile.Sentence(s.failure.Error()) }
+func sayCertificates(s *scope) string { return reconcile.Sentence(s.certificatesFailure.Error()) }
+func saySpec(s *scope) string         { return reconcile.Sentence(s.specFailure.Error()) }
 
-func sayStage(s *scope) string { return upper(s.seen.Message) }
+func sayStage(s *scope) string { return reconcile.Sentence(s.seen.Message) }
 
 func saySecrets(s *scope) string {
 	return fmt.Sprintf("Waiting for Secrets %s: the control plane makes them, or you provide them", strings.Join(s.missing, ", "))
@@ -222,13 +204,6 @@ func branch(s *scope) *heavenv1.BranchStatus {
 	return nil
 }
 
-func upper(s string) string {
-	if s == "" {
-		return ""
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
-}
-
 // tell records as events what people want to see happen.
 func (r *Reconciler) tell(s *scope) {
 	for _, what := range s.changed {
@@ -236,23 +211,9 @@ func (r *Reconciler) tell(s *scope) {
 	}
 	if s.certificates != nil {
 		for _, renewal := range s.certificates.Renewed {
-			r.Recorder.Eventf(s.heaven, nil, corev1.EventTypeNormal, "CertificateMade", "Renew", "%s", upper(renewal.String()))
+			r.Recorder.Eventf(s.heaven, nil, corev1.EventTypeNormal, "CertificateMade", "Renew", "%s", reconcile.Sentence(renewal.String()))
 		}
 	}
 	now := conditions.Get(s.heaven, heavenv1.HeavenAvailable)
-	if s.before != nil && s.before.Status == now.Status && s.before.Reason == now.Reason {
-		return
-	}
-	kind := corev1.EventTypeNormal
-	if now.Reason == string(heaven.StageFailing) || now.Reason == ReasonFailed {
-		kind = corev1.EventTypeWarning
-	}
-	r.Recorder.Eventf(s.heaven, nil, kind, now.Reason, "Observe", "%s", orReason(now))
-}
-
-func orReason(c *metav1.Condition) string {
-	if c.Message == "" {
-		return c.Reason
-	}
-	return c.Message
+	reconcile.Announce(r.Recorder, s.heaven, s.before, now, string(heaven.StageFailing), ReasonFailed)
 }
