@@ -15,6 +15,7 @@ const (
 	leastRoom = 256 << 10
 	mostRoom  = 16 << 20
 	// zeroPiece is how much is zero-filled at once, zeroAhead how far ahead of the writing: what a pause may leave unused.
+	// Work ahead begins when half of it is used up, so that each write and sync of it serves many batches.
 	zeroPiece = 256 << 10
 	zeroAhead = 512 << 10
 	// zeroFirst is what a new segment has at once.
@@ -74,7 +75,7 @@ func (a *allocation) reserve(f vfs.File, end int64, zero bool) (low bool, err er
 		a.room = end
 	}
 	a.taken = end
-	return a.room < end+ahead(end)/2 || zero && a.zeroed < end+zeroAhead-zeroPiece, nil
+	return a.room < end+ahead(end)/2 || zero && a.zeroed < end+min(zeroAhead, ahead(end))/2, nil
 }
 
 // ahead is how much room there should be behind end.

@@ -6,13 +6,17 @@ package journal
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"syscall"
+	"time"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 )
 
-// Stock Git sees a small change after PublishInterval. While writes pour in it
-// waits for a pause, and sees what is sealed meanwhile; after a while it is shown all.
+// Stock Git sees a small change after PublishInterval, or half as much again if
+// it was shown one just before: that takes several files, whatever the size of the
+// change. While writes pour in it waits for a pause, and sees what is sealed
+// meanwhile; after a while it is shown all.
 const (
 	littleUnshown = 256 << 10
 	maxLag        = 10 // times PublishInterval
@@ -56,16 +60,18 @@ func (j *Journal) showRecovered(ctx context.Context, refs map[string]gitobj.ID) 
 // keepPublished publishes changes. What fails is tried again: the journal
 // itself does not depend on it.
 func (j *Journal) keepPublished(ctx context.Context) {
+	var last time.Time // when Git was shown something
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-j.dirty:
 		}
-		if !j.awaitPause(ctx) {
+		if !j.awaitPause(ctx, last.IsZero() || j.opts.Clock.Since(last) >= j.opts.PublishInterval) {
 			return
 		}
 		j.published(ctx, j.Publish(ctx))
+		last = j.opts.Clock.Now()
 	}
 }
 
@@ -77,10 +83,10 @@ func (j *Journal) published(ctx context.Context, err error) {
 	}
 }
 
-// awaitPause returns when it is time to publish: after the interval if little
-// has changed, else when writes pause, or have gone on for long. It seals what
-// gets full meanwhile. It returns false if the journal ends.
-func (j *Journal) awaitPause(ctx context.Context) bool {
+// awaitPause returns when it is time to publish: after the interval, or a bit
+// later if it was not calm before, if little has changed; else when writes pause, or
+// have gone on for long. It seals what gets full meanwhile. It returns false if the journal ends.
+func (j *Journal) awaitPause(ctx context.Context, calm bool) bool {
 	began, wait := j.opts.Clock.Now(), j.opts.PublishInterval
 	for {
 		seq := j.Seq()
@@ -98,10 +104,14 @@ func (j *Journal) awaitPause(ctx context.Context) bool {
 			continue
 		case <-timer.C():
 		}
-		if j.Seq() == seq || j.littleToShow() || j.opts.Clock.Since(began) >= maxLag*j.opts.PublishInterval {
+		little := j.littleToShow()
+		if j.Seq() == seq || calm && little || j.opts.Clock.Since(began) >= maxLag*j.opts.PublishInterval {
 			return true
 		}
-		wait = j.opts.PublishInterval / 2
+		wait, calm = j.opts.PublishInterval/2, little
+		if little { // many journals whose writes have one cause need not be shown in one moment
+			wait += time.Duration(rand.Int64N(int64(wait)/4 + 1)) //nolint:gosec // it only spreads work
+		}
 	}
 }
 

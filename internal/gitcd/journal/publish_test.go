@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,6 +182,66 @@ func TestPublishWhileWritesPour(t *testing.T) {
 	tick(false) // now nothing is written for half an interval
 	tick(false)
 	shows("half a second after the last write")
+}
+
+// TestTrickleIsShownTogether steps a clock while little is written: Git is shown
+// the first change after the interval, and what follows at once a bit later.
+func TestTrickleIsShownTogether(t *testing.T) {
+	m, count := &vfs.Mem{}, &meter{}
+	m.SetHook(count.see)
+	fake := clocktesting.NewFakeClock(time.Unix(1, 0))
+	j := open(t, m, memDir, journal.Options{Clock: fake})
+	var h history
+	wait := func(what string, ok func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal(what)
+			}
+		}
+	}
+	shown := func() bool { return strings.Contains(string(m.Files()[memDir+"/packed-refs"]), h.head.String()) }
+	appendOne(t, j, h.next(), true)
+	wait("the publisher does not wait", fake.HasWaiters)
+	fake.Step(500 * time.Millisecond)
+	wait("the first change is not shown after half a second", shown)
+	for range 3 {
+		refs := count.read().refs
+		appendOne(t, j, h.next(), true)
+		wait("the publisher does not wait", fake.HasWaiters)
+		appendOne(t, j, h.next(), true)
+		fake.Step(500 * time.Millisecond)
+		wait("the publisher does not wait on", fake.HasWaiters)
+		if got := count.read().refs; got != refs {
+			t.Fatalf("refs were written %d times half a second after a change that followed another one", got-refs)
+		}
+		fake.Step(313 * time.Millisecond)
+		wait("a change is not shown in 0.8 seconds", shown)
+	}
+}
+
+// TestRoomInLargeSteps writes little again and again: room is taken ahead of it
+// for many batches at once, also in a segment that has just begun.
+func TestRoomInLargeSteps(t *testing.T) {
+	m := &vfs.Mem{}
+	var syncs atomic.Int64
+	m.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.OpSync && strings.Contains(op.Name, "/seg-") {
+			syncs.Add(1)
+		}
+		return nil
+	})
+	j := open(t, m, memDir, journal.Options{PublishInterval: -1})
+	before := syncs.Load()
+	const changes = 200
+	var h history
+	for range changes {
+		appendOne(t, j, h.next(), true)
+		time.Sleep(200 * time.Microsecond) // the filler is to have its turn
+	}
+	if got := syncs.Load() - before; got > changes+10 {
+		t.Errorf("%d syncs for %d batches", got, changes)
+	}
 }
 
 // TestJ6LiveGitWhileWritesPour has stock Git clone and check a journal that is

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
-	"io/fs"
 	"path"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
@@ -108,11 +107,8 @@ type copier struct {
 // copyTail makes a tail pack of a run. The caller has seen that there are objects in it.
 func (j *Journal) copyTail(r run) (_ tail, err error) {
 	tmp := path.Join(j.dir, packDir, tailPrefix+".pack.tmp")
-	if err := j.fs.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return tail{}, err
-	}
 	c := &copier{run: r, sum: sha1.New(), moved: make([]int64, len(r.entries))} //nolint:gosec // Git's checksum
-	if c.file, err = j.fs.Open(tmp, vfs.Create); err != nil {
+	if c.file, err = vfs.CreateAnew(j.fs, tmp); err != nil {
 		return tail{}, err
 	}
 	trailer, err := c.copy()
@@ -130,7 +126,7 @@ func (j *Journal) copyTail(r run) (_ tail, err error) {
 func (c *copier) copy() (trailer gitobj.ID, err error) {
 	n := c.objects()
 	c.lines = make([]pack.IndexEntry, 0, n)
-	c.buf = pack.AppendHeader(make([]byte, 0, windowSize), uint32(n)) //nolint:gosec // a segment has fewer than 4G entries
+	c.buf = pack.AppendHeader(make([]byte, 0, min(windowSize, c.size()+pack.HeaderSize)), uint32(n)) //nolint:gosec // a segment has fewer than 4G entries
 	if err := c.each(c.entry); err != nil {
 		return trailer, err
 	}

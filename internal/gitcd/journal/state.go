@@ -108,10 +108,16 @@ func parseStart(body []byte) (s start, rest []byte, ok bool) {
 }
 
 // writeSynced leaves a hint up to where a segment is durable. A hint needs no sync: it is true whenever it is there.
+// Nor has it to be whole, since it carries its checksum, so it is written in its place.
 func writeSynced(fsys vfs.FS, dir string, segment uint32, offset int64) error {
 	body := binary.BigEndian.AppendUint32(nil, segment)
 	body = binary.BigEndian.AppendUint32(body, uint32(offset)) //nolint:gosec // a segment is smaller than 4 GiB
-	return vfs.WriteFile(fsys, path.Join(dir, syncedFile), sealSmall(syncedMagic, body), false)
+	f, err := fsys.Open(path.Join(dir, syncedFile), vfs.Write)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(sealSmall(syncedMagic, body), 0)
+	return errors.Join(err, f.Close())
 }
 
 // readSynced returns the hint. A damaged one says nothing: power may have gone while it was written.

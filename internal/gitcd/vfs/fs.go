@@ -99,10 +99,7 @@ func ReadFile(fsys FS, name string) (_ []byte, err error) {
 // If durable is set, the new content survives a power cut once WriteFile has returned.
 func WriteFile(fsys FS, name string, data []byte, durable bool) error {
 	tmp := name + ".tmp"
-	if err := fsys.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := fsys.Open(tmp, Create)
+	f, err := CreateAnew(fsys, tmp)
 	if err != nil {
 		return err
 	}
@@ -120,6 +117,18 @@ func WriteFile(fsys FS, name string, data []byte, durable bool) error {
 		return nil
 	}
 	return fsys.SyncDir(path.Dir(name))
+}
+
+// CreateAnew makes a file in the place of one that may have been left there.
+func CreateAnew(fsys FS, name string) (File, error) {
+	f, err := fsys.Open(name, Create)
+	if !errors.Is(err, fs.ErrExist) {
+		return f, err
+	}
+	if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return fsys.Open(name, Create)
 }
 
 // Exists says whether there is a file or directory of this name.
