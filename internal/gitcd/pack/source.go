@@ -26,8 +26,18 @@ type source struct {
 	before, limit int64
 }
 
+// A source reads in pieces of sourcePiece, or all at once what is in memory and less than that.
+const (
+	sourcePiece = 64 << 10
+	leastPiece  = 512
+)
+
 func newSource(r io.Reader, limit int64) *source {
-	return &source{r: r, sum: sha1cd.New(), buf: make([]byte, 64<<10), limit: limit}
+	size := sourcePiece
+	if whole, ok := r.(interface{ Len() int }); ok {
+		size = min(size, max(whole.Len(), leastPiece))
+	}
+	return &source{r: r, sum: sha1cd.New(), buf: make([]byte, size), limit: limit}
 }
 
 // offset returns the number of bytes consumed.
