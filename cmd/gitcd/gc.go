@@ -20,12 +20,13 @@ const (
 	gcCalm  = 60
 	gcLeast = 30
 	gcRoom  = 24 << 20
-	gcMost  = 36 << 20
+	gcMost  = 30 << 20
 
 	// gcBusy is how soon after the last one a collection says that the process is busy, gcRest after how long without
-	// one it is calm again, and gives back what it took.
-	gcBusy = 250 * time.Millisecond
-	gcRest = 2 * time.Second
+	// one it rests, and gives back what it took; it does so every gcAgain at most, unless it was busy.
+	gcBusy  = 250 * time.Millisecond
+	gcRest  = 2 * time.Second
+	gcAgain = time.Minute
 )
 
 // collector sets after each collection how far the heap may grow until the next.
@@ -34,18 +35,33 @@ type collector struct {
 	last time.Time
 	set  int
 	live []metrics.Sample
-	calm *time.Timer
+
+	rest   *time.Timer
+	rested time.Time
 }
 
 func tuneGC() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	c := &collector{live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	c := newCollector()
 	c.use(gcCalm)
-	c.calm = time.AfterFunc(time.Hour, debug.FreeOSMemory) // that collects, too
-	c.calm.Stop()
 	c.arm()
+}
+
+func newCollector() *collector {
+	c := &collector{live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	c.rest = time.AfterFunc(time.Hour, c.giveBack)
+	c.rest.Stop()
+	return c
+}
+
+// giveBack collects, and returns to the system what is free.
+func (c *collector) giveBack() {
+	c.mu.Lock()
+	c.rested = time.Now()
+	c.mu.Unlock()
+	debug.FreeOSMemory()
 }
 
 // arm has the next collection reported: it finds an object that nothing refers to.
@@ -61,12 +77,14 @@ func (c *collector) collected(now time.Time) {
 	defer c.mu.Unlock()
 	busy := now.Sub(c.last) < gcBusy
 	c.last = now
-	if !busy {
-		c.use(calmPercent(c.held()))
-		return
+	if busy || now.Sub(c.rested) > gcAgain {
+		c.rest.Reset(gcRest)
 	}
-	c.use(busyPercent(c.held()))
-	c.calm.Reset(gcRest)
+	if busy {
+		c.use(busyPercent(c.held()))
+	} else {
+		c.use(calmPercent(c.held()))
+	}
 }
 
 func (c *collector) held() uint64 {

@@ -15,6 +15,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
+// repose is how long a server that was filled is left alone, to see what memory it holds then.
+const repose = 5 * time.Second
+
 // unsettled is how many keys are written right before the kill, so that it hits a busy store.
 const unsettled = 2000
 
@@ -109,6 +112,14 @@ func (b *bench) fillAndMeasure(ctx context.Context, s *server) error {
 	if err != nil {
 		return err
 	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(repose):
+	}
+	rested, err := resident(s.pid)
+	if err != nil {
+		return err
+	}
 	size, err := bytesBelow(s.dir)
 	if err != nil {
 		return err
@@ -120,6 +131,7 @@ func (b *bench) fillAndMeasure(ctx context.Context, s *server) error {
 	}
 	b.table.add("restart.fill.rate", s.name, rate)
 	b.table.add("restart.filled", s.name, float64(memory)/1e6)
+	b.table.add("restart.rested", s.name, float64(rested)/1e6)
 	b.table.add("restart.size", s.name, float64(size)/float64(b.scale.filled))
 	b.say("fill         %-6s %8.0f/s  resident %d MB, %d MB on disk", s.name, rate, memory/1e6, size/1e6)
 	return nil

@@ -118,6 +118,7 @@ func specs() []spec {
 	row("restart.fill.rate", "fill with 1 KiB keys, 64 writers", "/s", bar{})
 	row("restart.first", "kill -9 to first read, filled store", "ms", bar{atMost, 0.3})
 	row("restart.filled", "resident memory after the fill", "MB", bar{atMost, 1})
+	row("restart.rested", "resident memory 5 s later", "MB", bar{})
 	row("restart.resident", "resident memory after the restart", "MB", bar{atMost, 1})
 	row("restart.size", "bytes on disk a key after the fill", "B", bar{})
 	row("directory.cost", "update in a directory of 20,000 beside one of 200, 16 clients: cost to the client", "x", bar{below, 1.2})
