@@ -14,11 +14,15 @@ import (
 
 // How far, in percent, the heap may grow between two collections. A gitcd
 // stands beside every component of every cluster, so a calm one trades a little
-// CPU for memory. One that collects all the time gets gcRoom, and as much again
+// CPU for memory. But a collection takes milliseconds, however little is held: there
+// is gcSmall before the next one, and that is some dozens of changes that come from
+// elsewhere. One that collects all the time gets gcRoom, and as much again
 // as it holds, up to gcMost, until it is calm. GOGC in the environment overrules all of this.
 const (
 	gcCalm  = 60
 	gcLeast = 30
+	gcSmall = 6 << 20
+	gcFew   = 200 // of 4 MiB, the runtime's least heap, at least
 	gcRoom  = 24 << 20
 	gcMost  = 30 << 20
 
@@ -101,7 +105,7 @@ func (c *collector) use(percent int) {
 }
 
 func calmPercent(live uint64) int {
-	return int(min(max(gcLeast, gcMost*100/live), gcCalm))
+	return int(max(min(max(gcLeast, gcMost*100/live), gcCalm), min(gcSmall*100/live, gcFew)))
 }
 
 func busyPercent(live uint64) int {
