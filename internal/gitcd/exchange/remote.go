@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -24,6 +25,9 @@ import (
 
 // ErrNoStream says that an upstream does not notify: it must be polled.
 var ErrNoStream = errors.New("the upstream has no watch stream")
+
+// looks is how often it is looked whether a stream has said something, in the time that it may say nothing.
+const looks = 8
 
 // errSilent says that a watch stream said nothing, not even that it lives.
 var errSilent = errors.New("the watch stream has gone silent")
@@ -102,8 +106,8 @@ func (r *Remote) Watch(ctx context.Context, refs []string, tell func(Notice)) er
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", r.WatchURL, err)
 	}
-	alive := make(chan struct{}, 1)
-	go r.listen(ctx, alive, cancel)
+	var heard atomic.Int64 // how many lines
+	go r.listen(ctx, &heard, cancel)
 	resp, err := r.HTTP.Do(req)
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", r.WatchURL, reason(ctx, err))
@@ -127,10 +131,7 @@ func (r *Remote) Watch(ctx context.Context, refs []string, tell func(Notice)) er
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", r.WatchURL, reason(ctx, err))
 		}
-		select {
-		case alive <- struct{}{}:
-		default:
-		}
+		heard.Add(1)
 		if n.Merge != nil && r.Settings != nil {
 			r.Settings(*n.Merge)
 		}
@@ -140,8 +141,9 @@ func (r *Remote) Watch(ctx context.Context, refs []string, tell func(Notice)) er
 	}
 }
 
-// listen ends the stream when nothing is heard for too long.
-func (r *Remote) listen(ctx context.Context, alive <-chan struct{}, cancel context.CancelCauseFunc) {
+// listen ends the stream when nothing is heard for too long. It looks a few
+// times in that time: to be woken by each line would be work for each line.
+func (r *Remote) listen(ctx context.Context, heard *atomic.Int64, cancel context.CancelCauseFunc) {
 	silence, clk := r.Silence, r.Clock
 	if silence <= 0 {
 		silence = 30 * time.Second
@@ -149,24 +151,21 @@ func (r *Remote) listen(ctx context.Context, alive <-chan struct{}, cancel conte
 	if clk == nil {
 		clk = clock.RealClock{}
 	}
-	timer := clk.NewTimer(silence)
+	timer := clk.NewTimer(silence / looks)
 	defer timer.Stop()
-	for {
+	for last, quiet := int64(0), 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C():
+		}
+		if now := heard.Load(); now != last {
+			last, quiet = now, 0
+		} else if quiet++; quiet == looks {
 			cancel(errSilent)
 			return
-		case <-alive:
-			if !timer.Stop() {
-				select {
-				case <-timer.C():
-				default:
-				}
-			}
-			timer.Reset(silence)
 		}
+		timer.Reset(silence / looks)
 	}
 }
 
