@@ -16,8 +16,8 @@ func TestHeapGrowth(t *testing.T) {
 	for live, want := range map[uint64]struct{ calm, busy int }{
 		2 << 20:   {200, 400}, // 4 and 8 MiB, or 6 and 14, since the runtime's least heap grows with the percentage
 		4 << 20:   {150, 400}, // 6 and 16 MiB
-		10 << 20:  {60, 300}, // 6 and 30 MiB
-		40 << 20:  {60, 75},  // 24 and 30 MiB
+		10 << 20:  {60, 300},  // 6 and 30 MiB
+		40 << 20:  {60, 75},   // 24 and 30 MiB
 		120 << 20: {30, 30},
 		1 << 30:   {30, 30},
 	} {
