@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -113,6 +114,13 @@ func (a *apiServer) connect(ctx context.Context, addr string) error {
 			return fmt.Errorf("kube-apiserver is not ready after %s: %w; its log is %s", readyPatience, err, a.log)
 		}
 		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// profile asks kube-apiserver for its CPU profile.
+func (a *apiServer) profile(ctx context.Context) func(seconds int) ([]byte, error) {
+	return func(seconds int) ([]byte, error) {
+		return a.client.RESTClient().Get().AbsPath("/debug/pprof/profile").Param("seconds", strconv.Itoa(seconds)).DoRaw(ctx)
 	}
 }
 

@@ -36,26 +36,35 @@ func (s *server) gitcdStatus(ctx context.Context) (gitcdStatus, error) {
 // profiling collects a CPU profile of gitcd for some time of a phase, and
 // returns what waits for its end. It does nothing unless profiles are asked for.
 func (b *bench) profiling(ctx context.Context, s *server, id string, length time.Duration) (stop func()) {
-	if !b.profile || s.status == "" {
+	if s.status == "" {
+		return func() {}
+	}
+	return b.collect(id, length, func(seconds int) ([]byte, error) {
+		return s.fetch(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds))
+	})
+}
+
+// collect keeps the CPU profile that a program gives of its next seconds.
+func (b *bench) collect(id string, length time.Duration, fetch func(seconds int) ([]byte, error)) (stop func()) {
+	if !b.profile {
 		return func() {}
 	}
 	name := b.path(strings.TrimSuffix(id, ".") + ".pprof")
-	seconds := max(1, int(length/time.Second))
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	go func() {
-		defer close(done)
-		data, err := s.fetch(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds))
-		if err != nil {
-			b.say("no profile: %v", err)
-			return
+		data, err := fetch(max(1, int(length/time.Second)))
+		if err == nil {
+			err = os.WriteFile(name, data, 0o600)
 		}
-		if err := os.WriteFile(name, data, 0o600); err != nil {
+		done <- err
+	}()
+	return func() {
+		if err := <-done; err != nil {
 			b.say("no profile: %v", err)
 			return
 		}
 		b.profiles[id] = name
-	}()
-	return func() { <-done }
+	}
 }
 
 // top returns the functions that a profile says take the most time.

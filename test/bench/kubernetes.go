@@ -16,7 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// kubernetesProfile is for how long gitcd is profiled for each pod: about the
+// kubernetesProfile is for how long gitcd and kube-apiserver are profiled for each pod: about the
 // time that the steps that write take.
 const kubernetesProfile = 5 * time.Millisecond
 
@@ -86,7 +86,9 @@ func (b *bench) exercise(ctx context.Context, s *server, a *apiServer, v variant
 		return err
 	}
 	defer c.end()
-	stop := b.profiling(ctx, s, "kubernetes.", time.Duration(b.scale.pods)*kubernetesProfile)
+	length := time.Duration(b.scale.pods) * kubernetesProfile
+	stop := b.profiling(ctx, s, "kubernetes.", length)
+	stopAPI := b.collect(v.rows+v.peer+".apiserver", length, a.profile(ctx))
 	took := map[string]time.Duration{}
 	var wall time.Duration
 	for _, step := range kubernetesSteps {
@@ -98,6 +100,7 @@ func (b *bench) exercise(ctx context.Context, s *server, a *apiServer, v variant
 		wall += took[step]
 	}
 	stop()
+	stopAPI()
 	apiAfter, err := cpuSeconds(a.cmd.Process.Pid)
 	if err != nil {
 		return err
