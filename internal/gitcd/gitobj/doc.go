@@ -6,6 +6,7 @@
 //
 //	Commit, Tree, []byte ─► Encode ─► content ─► Hash ─► ID
 //	content ─► DecodeCommit, DecodeTree ─► Commit, Tree
+//	content of a large tree ─► Cursor ─► the entries of interest
 //
 // # Laws
 //
@@ -13,4 +14,5 @@
 //	O2 Round trip.  Decoding what Encode wrote gives the same value.
 //	O3 Fsck-clean.  What Encode writes passes `git fsck --strict`, whatever the names of people.
 //	O4 No silence.  Content that is not an object of its kind is an error that names the place.
+//	O5 By leaps.    A Cursor that leaps through a tree stands where one would that reads each entry.
 package gitobj

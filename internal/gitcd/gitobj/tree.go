@@ -128,12 +128,9 @@ func decodeEntry(b []byte) (Entry, int, error) {
 	if space < 1 || space > 7 {
 		return Entry{}, 0, fmt.Errorf("no mode: %w", ErrMalformed)
 	}
-	var mode uint32
-	for _, c := range b[:space] {
-		if c < '0' || c > '7' {
-			return Entry{}, 0, fmt.Errorf("mode %q is not octal: %w", b[:space], ErrMalformed)
-		}
-		mode = mode<<3 | uint32(c-'0')
+	mode, err := modeBits(b[:space])
+	if err != nil {
+		return Entry{}, 0, err
 	}
 	end := bytes.IndexByte(b[space:], 0)
 	if end < 0 || len(b) < space+end+1+IDSize {
@@ -147,4 +144,14 @@ func decodeEntry(b []byte) (Entry, int, error) {
 	at := space + end + 1
 	copy(e.ID[:], b[at:at+IDSize])
 	return e, at + IDSize, nil
+}
+
+func modeBits(digits []byte) (mode uint32, err error) {
+	for _, c := range digits {
+		if c < '0' || c > '7' {
+			return 0, fmt.Errorf("mode %q is not octal: %w", digits, ErrMalformed)
+		}
+		mode = mode<<3 | uint32(c-'0')
+	}
+	return mode, nil
 }

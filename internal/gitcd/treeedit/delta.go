@@ -3,6 +3,8 @@
 
 package treeedit
 
+import "bytes"
+
 // splice replaces remove bytes at a place of the old content by insert. Splices
 // are in the order of their places and do not overlap.
 type splice struct {
@@ -12,18 +14,13 @@ type splice struct {
 
 // apply returns the new content.
 func apply(old []byte, splices []splice) []byte {
-	size := len(old)
-	for _, s := range splices {
-		size += len(s.insert) - s.remove
-	}
-	out := make([]byte, 0, size)
+	parts := make([][]byte, 0, 2*len(splices)+1)
 	at := 0
 	for _, s := range splices {
-		out = append(out, old[at:s.at]...)
-		out = append(out, s.insert...)
+		parts = append(parts, old[at:s.at], s.insert)
 		at = s.at + s.remove
 	}
-	return append(out, old[at:]...)
+	return bytes.Join(append(parts, old[at:]), nil) // which does not clear what it then writes over
 }
 
 // deltaOf writes the splices as a Git delta: the sizes of both contents, then

@@ -24,4 +24,7 @@
 //	                  computed, fails and names the place if the sides differ in it.
 //	T6 Names of others. A name that layout would not have made, such as "my file", is that of the key "/my file". Edits keep
 //	                  it; a directory with both it and the name that layout makes is an error. T1 holds but for these.
+//	T7 By leaps.      In a directory only what is near a difference, an edit or a name that is looked up is read entry by entry;
+//	                  the rest is compared, copied and hashed as bytes. The outcome is that of reading it all. Whether a
+//	                  directory is in order is checked by Walk, and by an editor when it reads it; in between it is taken to be.
 package treeedit

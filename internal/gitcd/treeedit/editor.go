@@ -36,6 +36,12 @@ var EmptyTree = gitobj.Hash(gitobj.KindTree, nil)
 // it, what the last round did not pass through is dropped and read again when needed.
 const keptBytes = 16 << 20
 
+// A tree of largeTree bytes is not checked again by an editor that knows it. It remembers keptChecks of them.
+const (
+	largeTree  = 16 << 10
+	keptChecks = 1024
+)
+
 // Editor collects edits by key and writes the trees that result. It is not
 // safe for concurrent use.
 type Editor struct {
@@ -46,6 +52,8 @@ type Editor struct {
 
 	round uint64 // the number of the last Write, by which dirs are known to be in use
 	kept  int    // bytes of tree content that root's family holds
+
+	checked map[gitobj.ID]struct{} // large trees that are known to be in order
 }
 
 // dir is a directory whose content is known, or can be read.
@@ -66,7 +74,7 @@ type edit struct {
 
 // New returns an editor of the tree with this id; a zero id means an empty tree.
 func New(r Reader, root gitobj.ID) *Editor {
-	return &Editor{r: r, root: &dir{id: root}}
+	return &Editor{r: r, root: &dir{id: root}, checked: make(map[gitobj.ID]struct{})}
 }
 
 // Set gives a key a value with the next Write.
@@ -116,7 +124,7 @@ func (e *Editor) Write(ctx context.Context, emit func(Object) error) (gitobj.ID,
 	if !e.dirty && !e.root.id.IsZero() {
 		return e.root.id, nil
 	}
-	w := writer{r: e.r, emit: emit, round: e.round + 1, kept: e.kept}
+	w := writer{r: e.r, emit: emit, round: e.round + 1, kept: e.kept, checked: e.checked}
 	root, err := w.dir(ctx, "", e.root, gitobj.Zero, &e.pending)
 	if err != nil {
 		return gitobj.Zero, fmt.Errorf("write tree: %w", err)

@@ -106,10 +106,10 @@ func (j *joiner) contents(ctx context.Context, path []string, contents [][]byte)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	level := level{path: path, cursors: make([]cursor, j.width), ids: make([]gitobj.ID, j.width), odds: make(map[string]*odd)}
+	level := level{path: path, cursors: make([]gitobj.Cursor, j.width), ids: make([]gitobj.ID, j.width), odds: make(map[string]*odd)}
 	for i, data := range contents {
 		var err error
-		if level.cursors[i], err = newCursor(data); err != nil {
+		if level.cursors[i], err = gitobj.NewCursor(data); err != nil {
 			return fmt.Errorf("directory %q: %w", strings.Join(path, "/"), err)
 		}
 	}
@@ -126,7 +126,13 @@ func (j *joiner) contents(ctx context.Context, path []string, contents [][]byte)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(level.odds)) {
-		if err := j.odd(ctx, path, name, level.odds[name]); err != nil {
+		o := level.odds[name]
+		if level.passed && o.files != nil { // its directory may be among what was passed over
+			if err := level.alone(name, o.files, true); err != nil {
+				return err
+			}
+		}
+		if err := j.odd(ctx, path, name, o); err != nil {
 			return err
 		}
 	}
@@ -134,45 +140,47 @@ func (j *joiner) contents(ctx context.Context, path []string, contents [][]byte)
 }
 
 // entry takes the entry that is next in order from all trees that have it.
-func (j *joiner) entry(ctx context.Context, l *level, next cursor) error {
+func (j *joiner) entry(ctx context.Context, l *level, next gitobj.Cursor) error {
 	have, err := l.take(next)
 	if err != nil {
 		return fmt.Errorf("directory %q: %w", strings.Join(l.path, "/"), err)
 	}
 	if l.strange {
-		if err := j.strange(l.path, string(next.name), l.others); err != nil {
+		if err := j.strange(l.path, string(next.Name), l.others); err != nil {
 			return err
 		}
 		if have == 0 {
 			return nil
 		}
 	}
-	if !layout.Plain(next.name) && string(next.name) != layout.Self {
+	if !layout.Plain(next.Name) && string(next.Name) != layout.Self {
 		if ours, err := j.name(l, next); err != nil || !ours {
 			return err
 		}
 	}
 	all := have == j.width
-	if l.twice(&next, all) {
-		return errTwice(l.path, next.name)
+	if next.Dir {
+		if err := l.alone(string(next.Name), l.ids, false); err != nil {
+			return err
+		}
 	}
 	switch {
-	case !all && string(next.name) != layout.Self:
-		l.keep(string(next.name), next.dir)
+	case !all && string(next.Name) != layout.Self:
+		l.keep(string(next.Name), next.Dir)
 		return nil
 	case j.skip(l.ids):
 		return nil
-	case next.dir:
-		return j.ids(ctx, append(l.path, string(next.name)), slices.Clone(l.ids))
+	case next.Dir:
+		return j.ids(ctx, append(l.path, string(next.Name)), slices.Clone(l.ids))
 	default:
-		return j.file(l.path, string(next.name), l.ids)
+		return j.file(l.path, string(next.Name), l.ids)
 	}
 }
 
 // name finds out what a name stands for. One that others gave is kept under the
 // component that it stands for, for the trees that do not have that, too.
-func (j *joiner) name(l *level, next cursor) (ours bool, err error) {
-	name := string(next.name)
+func (j *joiner) name(l *level, next gitobj.Cursor) (ours bool, err error) {
+	name := string(next.Name)
 	comp, ok := layout.Component(name)
 	switch {
 	case !ok:
@@ -184,7 +192,7 @@ func (j *joiner) name(l *level, next cursor) (ours bool, err error) {
 		if l.ids[i].IsZero() {
 			continue
 		}
-		both, err := holds(l.cursors[i].data, comp)
+		both, err := holds(l.cursors[i].Data, comp)
 		if err == nil && both {
 			err = fmt.Errorf("%q and %q are two names for one key: %w; rename one of them with stock Git", name, comp, gitobj.ErrMalformed)
 		}
@@ -192,81 +200,61 @@ func (j *joiner) name(l *level, next cursor) (ours bool, err error) {
 			return false, fmt.Errorf("directory %q: %w", strings.Join(l.path, "/"), err)
 		}
 	}
-	l.keep(comp, next.dir)
+	l.keep(comp, next.Dir)
 	return false, nil
 }
 
 // run passes over the entries that come next and are the same in all trees, if
-// they are to be skipped. Only the first tree's are looked at one by one.
+// they are to be skipped. What they are is not looked at.
 func (j *joiner) run(l *level) error {
 	first := &l.cursors[0]
-	same := len(first.data) - first.at
-	for _, c := range l.cursors[1:] {
-		same = common(first.data[first.at:first.at+same], c.data[c.at:])
+	if j.width == 1 || first.Done() {
+		return nil
 	}
-	if j.width == 1 || first.done() || first.next-first.at > same {
+	same := len(first.Data) - first.At
+	for _, c := range l.cursors[1:] {
+		same = gitobj.Common(first.Data[first.At:first.At+same], c.Data[c.At:])
+	}
+	if first.Next-first.At > same {
 		return nil
 	}
 	for i := range l.ids {
-		l.ids[i] = first.id()
+		l.ids[i] = first.ID()
 	}
 	if !j.skip(l.ids) {
 		return nil
 	}
-	from := first.at
-	for end := from + same; !first.done() && first.next <= end; {
-		if l.twice(first, true) {
-			return errTwice(l.path, first.name)
-		}
-		if err := first.advance(); err != nil {
-			return err
-		}
+	from := first.At
+	if err := first.Pass(same); err != nil {
+		return err
 	}
+	l.passed = true
 	for i := range l.cursors[1:] {
-		c := &l.cursors[i+1]
-		c.at += first.at - from
-		if err := c.read(); err != nil {
+		if err := l.cursors[i+1].Follow(first.At - from); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// common returns how many bytes two slices have in common at their beginnings.
-func common(a, b []byte) int {
-	n := min(len(a), len(b))
-	at := 0
-	for block := 64; at < n; block = min(2*block, 4096) {
-		end := min(at+block, n)
-		if !bytes.Equal(a[at:end], b[at:end]) {
-			break
-		}
-		at = end
-	}
-	for at < n && a[at] == b[at] {
-		at++
-	}
-	return at
-}
-
 // level is one directory on the way through several trees.
 type level struct {
 	path    []string
-	cursors []cursor
+	cursors []gitobj.Cursor
 	ids     []gitobj.ID // of the current entry in each tree
 	others  []gitobj.ID // of the current entry in the trees where it is neither a key's file nor a directory
 	strange bool        // whether there are such trees
 
-	odds  map[string]*odd
-	files [][]byte // files that all trees have, each the beginning of the one after it and of the current name
+	odds   map[string]*odd
+	passed bool // entries were passed over without a look
 }
 
 // next returns a cursor whose entry is the next in order, nil at the end.
-func (l *level) next() *cursor {
-	var next *cursor
+func (l *level) next() *gitobj.Cursor {
+	var next *gitobj.Cursor
 	for i := range l.cursors {
 		c := &l.cursors[i]
-		if !c.done() && (next == nil || order(c.name, c.dir, next.name, next.dir) < 0) {
+		if !c.Done() && (next == nil || c.Compare(next.Name, next.Dir) < 0) {
 			next = c
 		}
 	}
@@ -274,46 +262,46 @@ func (l *level) next() *cursor {
 }
 
 // take moves every cursor that stands on the entry past it, and returns how many did.
-func (l *level) take(next cursor) (have int, err error) {
+func (l *level) take(next gitobj.Cursor) (have int, err error) {
 	l.strange = false
 	for i := range l.cursors {
 		c := &l.cursors[i]
 		l.ids[i] = gitobj.Zero
-		if c.done() || c.dir != next.dir || !bytes.Equal(c.name, next.name) {
+		if c.Done() || c.Dir != next.Dir || !bytes.Equal(c.Name, next.Name) {
 			continue
 		}
-		if modeOf(c.mode()) != "" {
-			l.ids[i] = c.id()
+		if modeOf(c.Mode()) != "" {
+			l.ids[i] = c.ID()
 			have++
 		} else {
 			if !l.strange {
 				l.others, l.strange = make([]gitobj.ID, len(l.ids)), true
 			}
-			l.others[i] = c.id()
+			l.others[i] = c.ID()
 		}
-		if err := c.advance(); err != nil {
+		if err := c.Advance(); err != nil {
 			return 0, err
 		}
 	}
 	return have, nil
 }
 
-// twice says whether some tree has the name as a file and as a directory. All
-// entries that sort between the two begin with the name, so few files are kept.
-func (l *level) twice(next *cursor, all bool) bool {
-	for len(l.files) > 0 && !bytes.HasPrefix(next.name, l.files[len(l.files)-1]) {
-		l.files = l.files[:len(l.files)-1]
-	}
-	if !next.dir {
-		if all {
-			l.files = append(l.files, next.name)
+// alone sees to it that no tree has a name in the other form as well: as a
+// directory if the trees with these ids have it as a file, and the reverse.
+func (l *level) alone(name string, ids []gitobj.ID, dir bool) error {
+	for i := range l.cursors {
+		if ids[i].IsZero() {
+			continue
 		}
-		return false
+		other := probe{name: name, dir: dir}
+		if err := find(l.cursors[i].Data, []*probe{&other}); err != nil {
+			return fmt.Errorf("directory %q: %w", strings.Join(l.path, "/"), err)
+		}
+		if other.size > 0 && !other.strange() {
+			return errTwice(l.path, []byte(name))
+		}
 	}
-	if n := len(l.files); n > 0 && len(l.files[n-1]) == len(next.name) {
-		return true
-	}
-	return all && l.odds[string(next.name)] != nil
+	return nil
 }
 
 func errTwice(path []string, name []byte) error {

@@ -22,6 +22,8 @@ type writer struct {
 	emit  func(Object) error
 	round uint64
 	kept  int
+
+	checked map[gitobj.ID]struct{}
 }
 
 // child is a name in a directory that edits touch.
@@ -68,7 +70,7 @@ func (w *writer) dir(ctx context.Context, path string, old *dir, value gitobj.ID
 	for i := range children {
 		probes = append(probes, &children[i].file, &children[i].sub)
 	}
-	slices.SortFunc(probes, func(a, b *probe) int { return order([]byte(a.name), a.dir, []byte(b.name), b.dir) })
+	slices.SortFunc(probes, func(a, b *probe) int { return gitobj.CompareNames([]byte(a.name), a.dir, []byte(b.name), b.dir) })
 	if err := find(old.data, probes); err != nil {
 		return nil, fmt.Errorf("directory %q: %w", path, err)
 	}
@@ -170,7 +172,8 @@ func (w *writer) child(ctx context.Context, path string, parent *dir, c *child) 
 	return nil
 }
 
-// read gets a directory's content if it is not known yet.
+// read gets a directory's content if it is not known yet, and sees to it that
+// it is in order: what is looked up and changed afterwards takes it to be.
 func (w *writer) read(d *dir) error {
 	if d.read {
 		return nil
@@ -179,9 +182,30 @@ func (w *writer) read(d *dir) error {
 	if err != nil {
 		return err
 	}
+	if _, ok := w.checked[d.id]; !ok {
+		c, err := gitobj.NewCursor(data)
+		if err == nil {
+			err = c.Check()
+		}
+		if err != nil {
+			return fmt.Errorf("check tree %s: %w", d.id, err)
+		}
+		w.inOrder(d.id, data)
+	}
 	d.data, d.read = data, true
 	w.kept += len(data)
 	return nil
+}
+
+// inOrder remembers that a tree is.
+func (w *writer) inOrder(id gitobj.ID, data []byte) {
+	if len(data) < largeTree {
+		return
+	}
+	if len(w.checked) >= keptChecks {
+		clear(w.checked)
+	}
+	w.checked[id] = struct{}{}
 }
 
 func readTree(r Reader, id gitobj.ID) ([]byte, error) {
@@ -200,23 +224,22 @@ func readTree(r Reader, id gitobj.ID) ([]byte, error) {
 
 // find fills in where the probes, which are in order, are.
 func find(data []byte, probes []*probe) error {
-	c, err := newCursor(data)
+	c, err := gitobj.NewCursor(data)
 	if err != nil {
 		return err
 	}
 	for _, p := range probes {
-		name, cmp := []byte(p.name), 1
-		for !c.done() {
-			if cmp = order(c.name, c.dir, name, p.dir); cmp >= 0 {
-				break
-			}
-			if err := c.advance(); err != nil {
-				return err
-			}
+		name := []byte(p.name)
+		if err := c.Seek(name, p.dir); err != nil {
+			return err
 		}
-		p.at = c.at
-		if !c.done() && cmp == 0 {
-			p.size, p.id, p.have, p.mode = len(c.entry()), c.id(), c.entry(), modeOf(c.mode())
+		p.at = c.At
+		if c.Done() || c.Compare(name, p.dir) != 0 {
+			continue
+		}
+		p.size, p.id, p.have, p.mode = len(c.Entry()), c.ID(), c.Entry(), modeOf(c.Mode())
+		if p.dir && p.mode != modeDir {
+			return fmt.Errorf("read tree at byte %d: directory %q has mode %q: %w", p.at, p.name, c.Mode(), gitobj.ErrMalformed)
 		}
 	}
 	return nil
@@ -236,6 +259,7 @@ func (w *writer) finish(old, next *dir, probes []*probe) (*dir, error) {
 	}
 	next.data = apply(old.data, splices)
 	next.id = gitobj.HashOwn(gitobj.KindTree, next.data)
+	w.inOrder(next.id, next.data)
 	w.kept += len(next.data) - len(old.data)
 	if _, alone, err := next.onlyValue(); err != nil || alone {
 		return next, err // the parent holds the value itself
@@ -255,14 +279,14 @@ func (d *dir) onlyValue() (gitobj.ID, bool, error) {
 	if len(d.data) == 0 {
 		return gitobj.Zero, false, nil
 	}
-	c, err := newCursor(d.data)
+	c, err := gitobj.NewCursor(d.data)
 	if err != nil {
 		return gitobj.Zero, false, err
 	}
-	if c.next != len(d.data) || c.dir || string(c.name) != layout.Self || modeOf(c.mode()) == "" {
+	if c.Next != len(d.data) || c.Dir || string(c.Name) != layout.Self || modeOf(c.Mode()) == "" {
 		return gitobj.Zero, false, nil
 	}
-	return c.id(), true, nil
+	return c.ID(), true, nil
 }
 
 // entry encodes the entry of a value in place of what a probe found. A file that is executable stays it.
