@@ -4,10 +4,10 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 )
@@ -166,32 +166,47 @@ func (a arrival) check(where string, kind gitobj.Kind, id gitobj.ID) (bool, erro
 	if !fresh || kind != gitobj.KindTree {
 		return fresh, nil
 	}
-	tree, err := gitobj.DecodeTree(o.Data)
-	if err != nil {
-		return false, fmt.Errorf("read tree of /%s: %w", where, err)
-	}
-	if tree.Size() != len(o.Data) {
-		return false, fmt.Errorf("/%s: a mode is padded with zeros: %w", where, ErrUnsafe)
-	}
 	admit := checkEntry
 	if a.foreign {
 		admit = checkForeignEntry
 	}
-	for _, e := range tree {
-		if err := admit(e); err != nil {
-			return false, fmt.Errorf("/%s: %w", where, err)
-		}
+	if err := checkTree(o.Data, admit); err != nil {
+		return false, fmt.Errorf("/%s: %w", where, err)
 	}
 	return true, nil
 }
 
+// checkTree looks at every entry of a tree. It decodes none for that: a large
+// directory arrives as a whole with every name in it that changes.
+func checkTree(data []byte, admit func(mode uint32, name []byte) error) error {
+	c, err := gitobj.NewCursor(data)
+	for ; err == nil && !c.Done(); err = c.Advance() {
+		mode, err := c.Bits()
+		switch {
+		case err != nil:
+			return fmt.Errorf("read tree at byte %d: %w", c.At, err)
+		case bytes.IndexByte(c.Name, '/') >= 0:
+			return fmt.Errorf("read tree at byte %d: name %q has a slash: %w", c.At, c.Name, gitobj.ErrMalformed)
+		case len(c.Mode()) > 1 && c.Mode()[0] == '0':
+			return fmt.Errorf("a mode is padded with zeros: %w", ErrUnsafe)
+		}
+		if err := admit(mode, c.Name); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// dotGit is what a repository's own directory is called, in lower case.
+var dotGit = []byte(".git")
+
 // checkForeignEntry refuses what stock Git refuses.
-func checkForeignEntry(e gitobj.Entry) error {
+func checkForeignEntry(mode uint32, name []byte) error {
 	switch {
-	case e.Name == "." || e.Name == ".." || strings.EqualFold(e.Name, ".git"):
-		return fmt.Errorf("entry %q could be taken for a directory that is none of the tree's: %w", e.Name, ErrUnsafe)
-	case e.Mode != gitobj.ModeFile && e.Mode != gitobj.ModeDir && e.Mode != modeExec && e.Mode != modeOld && e.Mode != modeLink && e.Mode != modeSubmodule:
-		return fmt.Errorf("entry %q has mode %06o, which Git does not know: %w", e.Name, e.Mode, ErrUnsafe)
+	case string(name) == "." || string(name) == ".." || bytes.EqualFold(name, dotGit):
+		return fmt.Errorf("entry %q could be taken for a directory that is none of the tree's: %w", name, ErrUnsafe)
+	case mode != gitobj.ModeFile && mode != gitobj.ModeDir && mode != modeExec && mode != modeOld && mode != modeLink && mode != modeSubmodule:
+		return fmt.Errorf("entry %q has mode %06o, which Git does not know: %w", name, mode, ErrUnsafe)
 	}
 	return nil
 }
@@ -205,16 +220,16 @@ const (
 )
 
 // checkEntry holds law T2.
-func checkEntry(e gitobj.Entry) error {
+func checkEntry(mode uint32, name []byte) error {
 	switch {
-	case e.Mode != gitobj.ModeFile && e.Mode != gitobj.ModeDir:
-		return fmt.Errorf("entry %q has mode %06o, want a file (100644) or a directory (40000): %w", e.Name, e.Mode, ErrUnsafe)
-	case e.Name == "." || e.Name == "..":
-		return fmt.Errorf("entry %q leads out of its directory: %w", e.Name, ErrUnsafe)
-	case len(e.Name) >= 4 && strings.EqualFold(e.Name[:4], ".git"):
-		return fmt.Errorf("entry %q could be taken for a repository's own directory: %w", e.Name, ErrUnsafe)
-	case strings.ContainsAny(e.Name, "\\:"):
-		return fmt.Errorf("entry %q has a separator of other systems: %w", e.Name, ErrUnsafe)
+	case mode != gitobj.ModeFile && mode != gitobj.ModeDir:
+		return fmt.Errorf("entry %q has mode %06o, want a file (100644) or a directory (40000): %w", name, mode, ErrUnsafe)
+	case string(name) == "." || string(name) == "..":
+		return fmt.Errorf("entry %q leads out of its directory: %w", name, ErrUnsafe)
+	case len(name) >= 4 && bytes.EqualFold(name[:4], dotGit):
+		return fmt.Errorf("entry %q could be taken for a repository's own directory: %w", name, ErrUnsafe)
+	case bytes.IndexByte(name, '\\') >= 0 || bytes.IndexByte(name, ':') >= 0:
+		return fmt.Errorf("entry %q has a separator of other systems: %w", name, ErrUnsafe)
 	}
 	return nil
 }

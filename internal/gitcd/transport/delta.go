@@ -29,43 +29,62 @@ func deltaOf(kind gitobj.Kind, base, data []byte) ([]byte, bool) {
 
 // treeDelta edits a tree entry by entry: what lies between two changes is copied.
 func treeDelta(base, data []byte) ([]byte, bool) {
-	from, err := gitobj.DecodeTree(base)
+	from, err := gitobj.NewCursor(base)
 	if err != nil {
 		return nil, false
 	}
-	to, err := gitobj.DecodeTree(data)
-	if err != nil || from.Size() != len(base) || to.Size() != len(data) {
-		return nil, false // a mode is written in an unusual way
+	to, err := gitobj.NewCursor(data)
+	if err != nil {
+		return nil, false
 	}
 	var edits []pack.Edit
-	at, next := 0, 0 // in base, and in data
-	for len(from) > 0 || len(to) > 0 {
-		order := compareFirst(from, to)
-		var cut, insert int
+	for !from.Done() || !to.Done() {
+		if same, err := passSame(&from, &to); err != nil {
+			return nil, false
+		} else if same {
+			continue
+		}
+		edit := pack.Edit{At: from.At}
+		order := compareFirst(&from, &to)
 		if order <= 0 {
-			cut = gitobj.EntrySize(from[0])
+			edit.Cut = len(from.Entry())
+			err = from.Advance()
 		}
-		if order >= 0 {
-			insert = gitobj.EntrySize(to[0])
+		if order >= 0 && err == nil {
+			edit.Insert = to.Entry()
+			err = to.Advance()
 		}
-		if order != 0 || from[0] != to[0] {
-			edits = appendEdit(edits, pack.Edit{At: at, Cut: cut, Insert: data[next : next+insert]})
+		if err != nil {
+			return nil, false
 		}
-		from, to = from[min(cut, 1):], to[min(insert, 1):]
-		at, next = at+cut, next+insert
+		edits = appendEdit(edits, edit)
 	}
 	return pack.EditDelta(len(base), edits...), true
 }
 
-// compareFirst says which tree's first entry comes first; at least one tree has entries.
-func compareFirst(a, b gitobj.Tree) int {
+// passSame moves both cursors past the entries that come next in both trees,
+// and says whether there were any.
+func passSame(from, to *gitobj.Cursor) (bool, error) {
+	same := gitobj.Common(from.Data[from.At:], to.Data[to.At:])
+	if from.Done() || len(from.Entry()) > same {
+		return false, nil
+	}
+	was := from.At
+	if err := from.Pass(same); err != nil {
+		return false, err
+	}
+	return true, to.Follow(from.At - was)
+}
+
+// compareFirst says which tree's next entry comes first; at least one has one.
+func compareFirst(a, b *gitobj.Cursor) int {
 	switch {
-	case len(a) == 0:
+	case a.Done():
 		return 1
-	case len(b) == 0:
+	case b.Done():
 		return -1
 	default:
-		return a[0].Compare(b[0])
+		return a.Compare(b.Name, b.Dir)
 	}
 }
 

@@ -47,7 +47,12 @@ func TestTreeDelta(t *testing.T) {
 	for i := 5; i < 3000; i += 1000 {
 		tree[i].ID[19]++
 	}
-	if delta, _ := treeDelta(base, tree.Encode()); len(delta) > 200 {
-		t.Errorf("three changes among 3000 entries are %d bytes", len(delta))
+	tree = append(tree[:1500], tree[1501:]...)
+	delta, _ := treeDelta(base, tree.Encode())
+	if len(delta) > 200 {
+		t.Errorf("four changes among 3000 entries are %d bytes", len(delta))
+	}
+	if got, err := pack.ApplyDelta(base, delta); err != nil || !bytes.Equal(got, tree.Encode()) {
+		t.Errorf("the delta of a large tree does not make it: %v", err)
 	}
 }

@@ -17,9 +17,12 @@ import (
 func randomHistory(m *memory, random *rand.Rand, n int) []gitobj.ID {
 	var commits []gitobj.ID
 	files := map[string]string{}
+	for i := range 300 * random.IntN(2) { // every other history has a directory in which there are runs to pass over
+		files[fmt.Sprintf("d0/e0/f%d", i)] = fmt.Sprint(i % 3)
+	}
 	for range n {
 		for range 1 + random.IntN(2) {
-			files[fmt.Sprintf("d%d/e%d/f%d", random.IntN(2), random.IntN(3), random.IntN(12))] = fmt.Sprint(random.IntN(3))
+			files[fmt.Sprintf("d%d/e%d/f%d", random.IntN(2), random.IntN(3), random.IntN(12)*(1+random.IntN(30)))] = fmt.Sprint(random.IntN(3))
 		}
 		var parents []gitobj.ID
 		for range min(len(commits), random.IntN(3)) {

@@ -76,7 +76,7 @@ func (r *Recent) recall(id gitobj.ID) (content, bool) {
 }
 
 func (r *Recent) keepLocked(id gitobj.ID, c content) {
-	if _, ok := r.kept[id]; ok || len(c.data) > r.limit/8 {
+	if _, ok := r.kept[id]; ok || len(c.data) > r.limit/4 {
 		return
 	}
 	r.kept[id] = c

@@ -4,6 +4,7 @@
 package transport
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"slices"
@@ -11,9 +12,12 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 )
 
-// keptTrees is how many decoded trees a walk remembers: a commit's trees are
-// the bases of the next one's.
-const keptTrees = 512
+// A walk remembers this many trees, and bytes of them: a commit's trees are the
+// bases of the next one's.
+const (
+	keptTrees     = 512
+	keptTreeBytes = 32 << 20
+)
 
 // deepest is how far directories may be nested: far more than any key's, and
 // no danger to the stack.
@@ -30,8 +34,9 @@ type treeWalk struct {
 	enter func(where string, kind gitobj.Kind, id gitobj.ID) (bool, error)
 	// leave is told of an object that counts, after what it holds.
 	leave func(kind gitobj.Kind, id, base gitobj.ID)
-	seen  map[gitobj.ID]struct{}    // objects visited
-	trees map[gitobj.ID]gitobj.Tree // decoded trees, a cache
+	seen  map[gitobj.ID]struct{} // objects visited
+	trees map[gitobj.ID][]byte   // encoded trees, a cache
+	held  int                    // bytes in it
 	depth int
 }
 
@@ -41,7 +46,7 @@ func newTreeWalk(store Objects) *treeWalk {
 		enter: func(string, gitobj.Kind, gitobj.ID) (bool, error) { return true, nil },
 		leave: func(gitobj.Kind, gitobj.ID, gitobj.ID) {},
 		seen:  map[gitobj.ID]struct{}{},
-		trees: map[gitobj.ID]gitobj.Tree{},
+		trees: map[gitobj.ID][]byte{},
 	}
 }
 
@@ -95,39 +100,76 @@ func (w *treeWalk) directory(where string, id gitobj.ID, bases []gitobj.ID) erro
 	return w.entries(where, tree, bases)
 }
 
-// entries walks the entries of a tree that none of its bases has.
-func (w *treeWalk) entries(where string, tree gitobj.Tree, bases []gitobj.ID) error {
-	old := make([]gitobj.Tree, 0, len(bases))
-	for _, b := range bases {
-		if t, err := w.tree(b); err == nil { // a base only saves work
-			old = append(old, t)
-		}
+// entries walks the entries of a tree that none of its bases has. All are in
+// the same order, so that runs of entries that a base has, too, are one comparison.
+func (w *treeWalk) entries(where string, tree []byte, bases []gitobj.ID) error {
+	c, err := gitobj.NewCursor(tree)
+	if err != nil {
+		return err
 	}
-	at := make([]int, len(old)) // how far each base is read: all are in the same order
-	var below []gitobj.ID
-	for _, e := range tree {
-		below = below[:0]
-		same := false
-		for i, t := range old {
-			for at[i] < len(t) && t[at[i]].Compare(e) < 0 {
-				at[i]++
+	old := w.cursors(bases)
+	for !c.Done() {
+		var same int
+		var below []gitobj.ID
+		if old, below, same = compare(&c, old); same > 0 {
+			if err := c.Pass(same); err != nil {
+				return err
 			}
-			if at[i] < len(t) && t[at[i]].Name == e.Name && t[at[i]].Mode == e.Mode {
-				same = same || t[at[i]].ID == e.ID
-				below = append(below, t[at[i]].ID)
-			}
-		}
-		if same {
 			continue
 		}
-		if err := w.object(path.Join(where, e.Name), e.Mode, e.ID, append([]gitobj.ID(nil), below...)); err != nil {
+		mode, err := c.Bits()
+		if err != nil {
+			return err
+		}
+		if err := w.object(path.Join(where, string(c.Name)), mode, c.ID(), below); err != nil {
+			return err
+		}
+		if err := c.Advance(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *treeWalk) tree(id gitobj.ID) (gitobj.Tree, error) {
+// cursors stands on the first entry of each base.
+func (w *treeWalk) cursors(bases []gitobj.ID) []gitobj.Cursor {
+	out := make([]gitobj.Cursor, 0, len(bases))
+	for _, b := range bases {
+		data, err := w.tree(b)
+		if err != nil {
+			continue // a base only saves work
+		}
+		if c, err := gitobj.NewCursor(data); err == nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// compare looks in the bases for what a tree has next: what lies below that
+// name in them, or how many bytes follow that one of them has as well. Bases
+// that cannot be read are left out of what is returned.
+func compare(c *gitobj.Cursor, bases []gitobj.Cursor) (left []gitobj.Cursor, below []gitobj.ID, same int) {
+	left = bases[:0]
+	for i := range bases {
+		b := bases[i]
+		if same < len(c.Data)-c.At {
+			if b.Seek(c.Name, c.Dir) != nil {
+				continue
+			}
+			if !b.Done() && b.Compare(c.Name, c.Dir) == 0 && bytes.Equal(b.Mode(), c.Mode()) {
+				below = append(below, b.ID())
+				if b.ID() == c.ID() {
+					same = max(same, gitobj.Common(c.Data[c.At:], b.Data[b.At:]))
+				}
+			}
+		}
+		left = append(left, b)
+	}
+	return left, below, same
+}
+
+func (w *treeWalk) tree(id gitobj.ID) ([]byte, error) {
 	if t, ok := w.trees[id]; ok {
 		return t, nil
 	}
@@ -141,13 +183,11 @@ func (w *treeWalk) tree(id gitobj.ID) (gitobj.Tree, error) {
 	if kind != gitobj.KindTree {
 		return nil, fmt.Errorf("get %s: it is a %s", id, kind)
 	}
-	t, err := gitobj.DecodeTree(data)
-	if err != nil {
-		return nil, err
-	}
-	if len(w.trees) >= keptTrees {
+	if len(w.trees) >= keptTrees || w.held+len(data) > keptTreeBytes {
 		clear(w.trees)
+		w.held = 0
 	}
-	w.trees[id] = t
-	return t, nil
+	w.trees[id] = data
+	w.held += len(data)
+	return data, nil
 }
