@@ -55,8 +55,14 @@ func begun(t *testing.T, keys map[string]string) (*rig, *author, *author) {
 // merged merges main into an author's branch, as a heaven does, and returns the tree.
 func (a *author) merged(main gitobj.ID) gitobj.ID {
 	a.rig.t.Helper()
+	return a.mergedBy(main, merge.Policy{Ours: a.name, Theirs: "main", Integrator: "main"})
+}
+
+// mergedBy does so under a policy.
+func (a *author) mergedBy(main gitobj.ID, p merge.Policy) gitobj.ID {
+	a.rig.t.Helper()
 	ctx := a.rig.t.Context()
-	m, err := merge.NewHistory(a).Merge(ctx, a.head, main, merge.Policy{Ours: a.name, Theirs: "main", Integrator: "main"})
+	m, err := merge.NewHistory(a).Merge(ctx, a.head, main, p)
 	if err != nil {
 		a.rig.t.Fatal(err)
 	}

@@ -36,7 +36,8 @@ func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) er
 		f.main = head
 		return nil
 	}
-	head, err := h.gated(ctx, f, name, head)
+	pushed := head
+	head, err := h.gated(ctx, f, name, pushed)
 	if err != nil {
 		return err
 	}
@@ -45,8 +46,11 @@ func (h *Hub) fold(ctx context.Context, f *fold, name string, head gitobj.ID) er
 		return fmt.Errorf("merge %s into main: %w", branch, err)
 	}
 	switch m.Relation {
-	case merge.Equal, merge.OursAhead: // main has it all
-		return nil
+	case merge.Equal, merge.OursAhead: // main has it all, or a filter holds the rest
+		if head == pushed {
+			return nil
+		}
+		// The branch hears what the gate took back with main, which has to hold it for that.
 	case merge.TheirsAhead: // the branch has all of main
 		f.main = head
 		return nil

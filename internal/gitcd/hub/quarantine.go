@@ -237,14 +237,18 @@ func (h *Hub) enter(f *fold) (news map[*Quarantined][]byte, err error) {
 				Old: blobOrNil(r.Change.Old), New: blobOrNil(r.Change.New),
 			}
 			before := h.keeper.entries[b.branch][printable(r.Change.Key)]
-			if before != nil {
-				q.Since, q.Attempts = before.Since, before.Attempts+1
-				if before.same(r.Change) {
-					q.State, q.By, q.Why = before.State, before.By, before.Why
+			switch {
+			case before == nil:
+				if room--; room < 0 {
+					f.withheld.unlisted = append(f.withheld.unlisted, q)
+					continue
 				}
-			} else if room--; room < 0 {
-				f.withheld.unlisted = append(f.withheld.unlisted, q)
-				continue
+			case before.same(r.Change):
+				q.Since, q.Attempts = before.Since, before.Attempts+1
+				q.State, q.By, q.Why = before.State, before.By, before.Why
+			case before.State == Waiting:
+				q.Since, q.Attempts = before.Since, before.Attempts+1
+			default: // somebody has decided on another change of the key: this one is new
 			}
 			sum := gitobj.Hash(gitobj.KindBlob, []byte(q.Branch+"\x00"+q.Key+"\x00"+q.Since.Format(time.RFC3339)))
 			q.ID = hex.EncodeToString(sum[:6])

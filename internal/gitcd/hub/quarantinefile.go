@@ -86,7 +86,7 @@ func (h *Hub) writeOne(ctx context.Context, f *fold, branch string, changes *fil
 		}
 	}
 	for _, q := range changes.kept {
-		if h.keeper.entries[branch][q.Key] == nil {
+		if was := h.keeper.entries[branch][q.Key]; was == nil || was.State == Rejected && q.State == Waiting {
 			total++
 		}
 	}
