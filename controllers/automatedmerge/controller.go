@@ -100,7 +100,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	}
 	s := &scope{
 		merge: merge, now: r.Clock.Now(),
-		before: conditions.Get(merge, heavenv1.MergeAvailable).DeepCopy(), told: *merge.Status.MergeFindings.DeepCopy(),
+		before: conditions.Get(merge, heavenv1.MergeAvailable).DeepCopy(), forgeBefore: conditions.Get(merge, heavenv1.MergeForgeInStep).DeepCopy(),
+		told: *merge.Status.MergeFindings.DeepCopy(),
 	}
 	defer func() {
 		judge(s)
@@ -128,6 +129,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 // next is when to ask the hub again. Until its pod is ready, the pod's changes bring us back.
 func next(s *scope) time.Duration {
 	switch {
+	case s.forgeMissing != "":
+		return askLater // nobody tells us of Secrets that are not the cluster's
 	case s.seen == nil || s.seen.Stage != heaven.StageReady:
 		return 0
 	case s.hub == nil || s.hub.Main == "":

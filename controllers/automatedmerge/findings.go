@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/cluster-api/util/conditions"
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/reconcile"
@@ -43,6 +44,7 @@ func reportFindings(s *scope) {
 	if f := s.hub.Forge; f != nil {
 		status.Forge = heavenv1.ForgeStatus{
 			URL: f.URL, Connected: new(f.Connected), OldestUnmirrored: wholeSeconds(f.OldestUnpushed), LastPush: wholeSeconds(f.LastPush),
+			WebhookURL: s.webhookURL,
 		}
 	}
 }
@@ -78,13 +80,13 @@ var conflictTable = table{
 	reconcile.If(func(s *scope) bool { return s.merge.Status.Conflicts.Recorded == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub has not answered yet")),
 	reconcile.If(func(s *scope) bool { return *s.merge.Status.Conflicts.Recorded == 0 }, metav1.ConditionTrue, ReasonConflictFree, say("")),
 	reconcile.If(func(s *scope) bool { return *s.merge.Status.Conflicts.Open == 0 }, metav1.ConditionTrue, ReasonResolved, func(s *scope) string {
-		return fmt.Sprintf("All %d conflicts on record have been resolved", *s.merge.Status.Conflicts.Recorded)
+		return fmt.Sprintf("Of %d conflicts on record, all have been resolved", *s.merge.Status.Conflicts.Recorded)
 	}),
 	reconcile.Else(metav1.ConditionFalse, ReasonConflicts, sayConflicts),
 }
 
 func sayConflicts(s *scope) string {
-	text := fmt.Sprintf("%d conflicts wait for a person to look; gitcd conflicts list shows them, with both sides", *s.merge.Status.Conflicts.Open)
+	text := numbered(*s.merge.Status.Conflicts.Open, "conflict waits", "conflicts wait") + " for a person to look; gitcd conflicts list shows both sides"
 	if s.hub == nil || s.hub.Records == nil || len(s.hub.Records.Recent) == 0 {
 		return text
 	}
@@ -114,7 +116,7 @@ var quarantineTable = table{
 }
 
 func sayQuarantine(s *scope) string {
-	text := fmt.Sprintf("%d changes wait for a person; gitcd quarantine list shows them", *s.merge.Status.Quarantine.Waiting)
+	text := numbered(*s.merge.Status.Quarantine.Waiting, "change waits", "changes wait") + " for a person; gitcd quarantine list shows them"
 	if s.hub == nil || s.hub.Quarantine == nil {
 		return text
 	}
@@ -125,21 +127,24 @@ func sayQuarantine(s *scope) string {
 	return text + ". The oldest: " + joined(waiting[:min(len(waiting), mostNamed)], HubHeld.String)
 }
 
-// String is a change in quarantine as people read it.
+// String is a change in quarantine as people read it. The reason names branch and gate.
 func (h HubHeld) String() string {
-	return fmt.Sprintf("%s may not %s %s: %s (gate %s)", h.Branch, h.Verb, h.Key, h.Reason, h.Gate)
+	return fmt.Sprintf("%s %s: %s", h.Verb, h.Key, h.Reason)
 }
 
 // ForgeInStep:
 //
-//	hub      forge  kept refs  error  oldest change it lacks  -> ForgeInStep  Reason
-//	silent   -      -          -      -                          Unknown      NotObserved
-//	answers  none   -          -      -                          True         NoForge
-//	answers  there  some       -      -                          False        HistoryRewritten
-//	answers  there  -          yes    some                       False        PushesFailing
-//	answers  there  -          -      older than the slack       False        Behind
-//	answers  there  -          -      -                          True         InStep
+//	Secrets  hub      forge  kept refs  error  oldest change it lacks  -> ForgeInStep  Reason
+//	missing  -        -      -          -      -                          False        SecretMissing
+//	-        silent   -      -          -      -                          Unknown      NotObserved
+//	-        answers  none   -          -      -                          True         NoForge
+//	-        answers  there  some       -      -                          False        HistoryRewritten
+//	-        answers  there  -          yes    some                       False        PushesFailing
+//	-        answers  there  -          -      older than the slack       False        Behind
+//	-        answers  there  -          yes    none                       True         InStep, with the error
+//	-        answers  there  -          -      -                          True         InStep
 var forgeTable = table{
+	reconcile.If(func(s *scope) bool { return s.forgeMissing != "" }, metav1.ConditionFalse, ReasonSecretMissing, sayForgeMissing),
 	reconcile.If(func(s *scope) bool { return s.hub == nil }, metav1.ConditionUnknown, ReasonNotObserved, say("The hub does not answer")),
 	reconcile.If(func(s *scope) bool { return s.hub.Forge == nil }, metav1.ConditionTrue, ReasonNoForge, say("There is no forge: the hub's volume is the repository")),
 	reconcile.If(func(s *scope) bool { return len(s.hub.Forge.Kept) > 0 }, metav1.ConditionFalse, ReasonForgeRewritten, func(s *scope) string {
@@ -153,7 +158,28 @@ var forgeTable = table{
 	}, metav1.ConditionFalse, ReasonForgeBehind, func(s *scope) string {
 		return fmt.Sprintf("The forge lacks what changed since %s", since(s))
 	}),
+	reconcile.If(func(s *scope) bool { return s.hub.Forge.LastError != "" }, metav1.ConditionTrue, ReasonForgeInStep, func(s *scope) string {
+		return "The forge lacks nothing, but did not answer when it was asked last: " + s.hub.Forge.LastError
+	}),
 	reconcile.Else(metav1.ConditionTrue, ReasonForgeInStep, say("")),
+}
+
+func sayForgeMissing(s *scope) string {
+	return fmt.Sprintf("GitRepository %s names what is not there: %s; create it. Until then the hub is left as it is", s.repository.Name, s.forgeMissing)
+}
+
+// tellForge records as events when the forge falls behind, and when it is in step again.
+func (r *Reconciler) tellForge(s *scope) {
+	now := conditions.Get(s.merge, heavenv1.MergeForgeInStep)
+	if now.Status == metav1.ConditionUnknown || s.forgeBefore != nil && s.forgeBefore.Status == now.Status && s.forgeBefore.Reason == now.Reason {
+		return
+	}
+	switch {
+	case now.Status == metav1.ConditionFalse:
+		r.Recorder.Eventf(s.merge, nil, corev1.EventTypeWarning, "Forge"+now.Reason, "Mirror", "%s", now.Message)
+	case now.Reason == ReasonForgeInStep:
+		r.Recorder.Eventf(s.merge, nil, corev1.EventTypeNormal, "Forge"+now.Reason, "Mirror", "%s has all that the hub has", s.hub.Forge.URL)
+	}
 }
 
 func since(s *scope) string { return s.hub.Forge.OldestUnpushed.UTC().Format(time.RFC3339) }
@@ -210,6 +236,14 @@ func (r *Reconciler) warn(s *scope, reason, action string, count int64, names []
 		text += ". The last: " + strings.Join(last, "; ")
 	}
 	r.Recorder.Eventf(s.merge, nil, corev1.EventTypeWarning, reason, action, "%s", text)
+}
+
+// numbered is a number with the word for one, or for many.
+func numbered(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func numberOf(n *int64) int64 {

@@ -100,15 +100,15 @@ func TestEachChangeInQuarantineIsToldOfOnce(t *testing.T) {
 	h := running(t)
 	first := HubHeld{
 		Branch: "nodes/w1", Verb: "update", Key: "/registry/minions/w2", Gate: "nodes", Kind: "Outside",
-		Reason: "field .spec.taints is not one that nodes/w1 may change", State: "Waiting", Since: time.Now().Add(-time.Hour),
+		Reason: "nodes/w1 may not change field .spec.taints (gate nodes)", State: "Waiting", Since: time.Now().Add(-time.Hour),
 	}
 	h.hub.status.Quarantine = &HubQuarantine{Waiting: 1, Total: 1, Since: &first.Since, Entries: []HubHeld{first}}
 	h.hub.status.Branches = []HubBranch{{Name: "nodes/w1", Quarantined: 1}}
 	h.settle()
 	h.Expect(h.warnings()).To(ConsistOf(
-		"Warning ChangeQuarantined Nodes/w1 may not update /registry/minions/w2: field .spec.taints is not one that nodes/w1 may change (gate nodes)"))
+		"Warning ChangeQuarantined Update /registry/minions/w2: nodes/w1 may not change field .spec.taints (gate nodes)"))
 	h.Expect(h.condition(heavenv1.MergeQuarantineEmpty)).To(And(
-		HaveField("Status", metav1.ConditionFalse), HaveField("Message", ContainSubstring("nodes/w1 may not update /registry/minions/w2"))))
+		HaveField("Status", metav1.ConditionFalse), HaveField("Message", And(ContainSubstring("1 change waits"), ContainSubstring("update /registry/minions/w2: nodes/w1 may not")))))
 	status := h.merge().Status
 	h.Expect(*status.Quarantine.Waiting).To(BeEquivalentTo(1))
 	h.Expect(*status.Branches[0].Quarantined).To(BeEquivalentTo(1))

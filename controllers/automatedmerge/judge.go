@@ -173,7 +173,7 @@ func deleting(s *scope) bool      { return !s.merge.DeletionTimestamp.IsZero() }
 func answers(s *scope) bool       { return s.seen.Stage == heaven.StageReady && s.hub != nil }
 func failing(s *scope) bool       { return answers(s) && s.hub.LastError != "" }
 func silent(s *scope) bool        { return s.seen.Stage == heaven.StageReady && s.hubFailure != nil }
-func secretMissing(s *scope) bool { return s.authority == nil }
+func secretMissing(s *scope) bool { return s.authority == nil || s.forgeMissing != "" }
 
 func stage(want heaven.Stage) func(*scope) bool {
 	return func(s *scope) bool { return s.seen.Stage == want }
@@ -196,6 +196,9 @@ func refused(s *scope) string {
 func sayNotSeen(*scope) string { return "Nobody has looked in this reconcile" }
 
 func saySecret(s *scope) string {
+	if s.authority != nil {
+		return sayForgeMissing(s)
+	}
 	return fmt.Sprintf("Waiting for Secret %s: the control plane makes it, or you provide it", heaven.HubAuthority(s.merge))
 }
 
@@ -209,6 +212,7 @@ func (r *Reconciler) tell(s *scope) {
 			r.Recorder.Eventf(s.merge, nil, corev1.EventTypeNormal, "CertificateMade", "Renew", "%s", reconcile.Sentence(renewal.String()))
 		}
 	}
+	r.tellForge(s)
 	now := conditions.Get(s.merge, heavenv1.MergeAvailable)
 	reconcile.Announce(r.Recorder, s.merge, s.before, now, string(heaven.StageFailing), ReasonFailed, ReasonNotAnswering, ReasonMergesFailing)
 }

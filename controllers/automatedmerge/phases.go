@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -32,6 +33,9 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 	if s.repository, err = read(ctx, r, s, repository, &heavenv1.GitRepository{}); err != nil {
 		return err
 	}
+	if s.forgeMissing, err = r.forgeMissing(ctx, s); err != nil {
+		return err
+	}
 	if s.deployment, err = read(ctx, r, s, name, &appsv1.Deployment{}); err != nil {
 		return err
 	}
@@ -40,6 +44,24 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 	}
 	s.claim, err = read(ctx, r, s, name, &corev1.PersistentVolumeClaim{})
 	return err
+}
+
+// forgeMissing names what is not there of the Secrets that the GitRepository names.
+func (r *Reconciler) forgeMissing(ctx context.Context, s *scope) (string, error) {
+	var missing []string
+	for _, m := range heaven.ForgeSecrets(s.repository) {
+		secret, err := read(ctx, r, s, m.Name, &corev1.Secret{})
+		if err != nil {
+			return "", err
+		}
+		if secret == nil {
+			secret = &corev1.Secret{}
+		}
+		if keys := m.Lacks(secret.Data); len(keys) > 0 {
+			missing = append(missing, fmt.Sprintf("Secret %s with %s, for %s", m.Name, strings.Join(keys, " and "), m.For))
+		}
+	}
+	return strings.Join(missing, "; "), nil
 }
 
 // heavensOf are the heavens of a merge's cluster.
@@ -69,7 +91,12 @@ func note(fact *error, err error) { *fact = err }
 
 // ensureService comes before the certificates, which name its addresses.
 func (r *Reconciler) ensureService(ctx context.Context, s *scope) error {
-	want, have := heaven.HubService(s.merge), &corev1.Service{}
+	want, err := heaven.HubService(input(s))
+	if err != nil {
+		note(&s.specFailure, err)
+		return nil
+	}
+	have := &corev1.Service{}
 	if err := r.ensure(ctx, s, want, have); err != nil {
 		return err
 	}
@@ -80,6 +107,7 @@ func (r *Reconciler) ensureService(ctx context.Context, s *scope) error {
 		}
 	}
 	s.location = heaven.Locate(have, nodes.Items, s.merge.Spec.Service.ExternalHost, s.merge.Status.Endpoint.External.Host)
+	s.webhookURL = heaven.WebhookURL(s.repository, have, s.location)
 	return nil
 }
 
@@ -121,12 +149,18 @@ func (r *Reconciler) ensureCertificates(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// ensureWorkload keeps the ConfigMap, the claim and the Deployment.
+// input is what the hub's objects are computed from.
+func input(s *scope) heaven.HubInput {
+	return heaven.HubInput{Merge: s.merge, Heavens: s.heavens, Repository: s.repository, Claim: s.claim}
+}
+
+// ensureWorkload keeps the ConfigMap, the claim and the Deployment. A hub that runs is not put at risk for a forge whose
+// Secrets are missing: its pod would wait for them, and all heavens for it.
 func (r *Reconciler) ensureWorkload(ctx context.Context, s *scope) error {
-	if s.certificates == nil {
+	if s.certificates == nil || s.forgeMissing != "" {
 		return nil
 	}
-	objects, err := heaven.HubObjects(heaven.HubInput{Merge: s.merge, Heavens: s.heavens, Repository: s.repository, Claim: s.claim})
+	objects, err := heaven.HubObjects(input(s))
 	if err != nil {
 		note(&s.specFailure, err)
 		return nil

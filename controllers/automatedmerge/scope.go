@@ -18,9 +18,10 @@ import (
 // scope is what one reconcile has seen.
 type scope struct {
 	merge *heavenv1.AutomatedMerge
-	// before is the condition Available before this reconcile, told what events have told of by then.
-	before *metav1.Condition
-	told   heavenv1.MergeFindings
+	// before and forgeBefore are the conditions Available and ForgeInStep before this reconcile, told what events have told
+	// of by then.
+	before, forgeBefore *metav1.Condition
+	told                heavenv1.MergeFindings
 	// now is when this reconcile began.
 	now time.Time
 	// failure is the error that ended the phases early; set by Reconcile.
@@ -30,6 +31,8 @@ type scope struct {
 	authority *corev1.Secret
 	// repository is nil if there is none. Set by gather.
 	repository *heavenv1.GitRepository
+	// forgeMissing names what the forge's Secrets lack; empty if nothing. Set by gather.
+	forgeMissing string
 	// deployment is nil if there is none. Set by gather, again by ensureWorkload.
 	deployment *appsv1.Deployment
 	// heavens are those of the merge's cluster. Set by gather.
@@ -37,14 +40,15 @@ type scope struct {
 	// claim is nil if there is none. Set by gather.
 	claim *corev1.PersistentVolumeClaim
 
-	// location is where the hub is reached. Set by ensureService.
-	location heaven.Location
+	// location is where the hub is reached, webhookURL what its forge is told to call. Set by ensureService.
+	location   heaven.Location
+	webhookURL string
 
 	// certificates are the hub's; nil while they cannot be made. Set by ensureCertificates.
 	certificates *pki.Bundle
 	// certificatesFailure is why they cannot be made. Set by ensureCertificates.
 	certificatesFailure error
-	// specFailure is why no workload can be computed from the spec. Set by ensureWorkload.
+	// specFailure is why no Service or workload can be computed from the spec. Set by ensureService and ensureWorkload.
 	specFailure error
 	// changed names what was written. Set by the ensure phases.
 	changed []string

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -192,6 +193,32 @@ func TestSpecReachesTheRepository(t *testing.T) {
 	repo := &heavenv1.GitRepository{}
 	if err := w.Get(t.Context(), key, repo); err != nil || repo.Spec.DeletionPolicy != heavenv1.DeletionRetain {
 		t.Errorf("got %+v, %v", repo.Spec, err)
+	}
+}
+
+// The forge comes with all that says where it is, and is written once.
+func TestForgeReachesTheRepository(t *testing.T) {
+	t.Parallel()
+	forged := infra()
+	forged.Spec.Repository.Forge = heavenv1.Forge{Type: heavenv1.ForgeGit, Git: &heavenv1.GitForge{
+		URL: "https://forge.example.org/blue.git", Webhook: heavenv1.ForgeWebhook{SecretRef: heavenv1.LocalReference{Name: "hook"}},
+	}}
+	w := newWorld(t, cluster(), forged)
+	w.settle()
+	repo := &heavenv1.GitRepository{}
+	if err := w.Get(t.Context(), key, repo); err != nil {
+		t.Fatal(err)
+	}
+	if !equality.Semantic.DeepEqual(repo.Spec.Forge, forged.Spec.Repository.Forge) {
+		t.Errorf("the repository's forge is %+v", repo.Spec.Forge)
+	}
+	version := repo.ResourceVersion
+	w.settle()
+	if err := w.Get(t.Context(), key, repo); err != nil {
+		t.Fatal(err)
+	}
+	if repo.ResourceVersion != version {
+		t.Error("what is as it shall be was written again")
 	}
 }
 

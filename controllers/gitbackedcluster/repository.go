@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -59,7 +60,7 @@ func (r *Reconciler) ensureRepository(ctx context.Context, s *scope) error {
 	}
 	change := s.repository.DeepCopy()
 	change.Spec.Forge, change.Spec.DeletionPolicy = wanted(s).Spec.Forge, wanted(s).Spec.DeletionPolicy
-	if change.Spec == s.repository.Spec {
+	if equality.Semantic.DeepEqual(change.Spec, s.repository.Spec) {
 		return nil
 	}
 	if err := r.Client.Patch(ctx, change, client.MergeFrom(s.repository)); err != nil {
@@ -72,6 +73,8 @@ func (r *Reconciler) ensureRepository(ctx context.Context, s *scope) error {
 // wanted is the repository that the spec asks for.
 func wanted(s *scope) *heavenv1.GitRepository {
 	spec := s.infra.Spec.Repository
+	forge := *spec.Forge.DeepCopy()
+	forge.Type = cmp.Or(forge.Type, heavenv1.ForgeNone)
 	labels := map[string]string{clusterv1.ClusterNameLabel: s.clusterName}
 	if filter, ok := s.infra.Labels[clusterv1.WatchLabel]; ok {
 		labels[clusterv1.WatchLabel] = filter
@@ -84,7 +87,7 @@ func wanted(s *scope) *heavenv1.GitRepository {
 		},
 		Spec: heavenv1.GitRepositorySpec{
 			ClusterName:    s.clusterName,
-			Forge:          heavenv1.Forge{Type: cmp.Or(spec.Forge.Type, heavenv1.ForgeNone)},
+			Forge:          forge,
 			DeletionPolicy: cmp.Or(spec.DeletionPolicy, heavenv1.DeletionDelete),
 		},
 	}

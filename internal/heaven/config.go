@@ -58,6 +58,7 @@ func hubFile(in HubInput) *gitcdv1.Config {
 		Repository:   repositoryPath,
 		StatusListen: statusListen,
 		Merge:        mergeConfig(m.Spec.Policy, in.Heavens),
+		Hooks:        hooksConfig(in.Repository),
 		Hub: &gitcdv1.Hub{
 			Listen: fmt.Sprintf("0.0.0.0:%d", heavenv1.HubPort),
 			TLS: gitcdv1.ServerTLS{

@@ -52,3 +52,52 @@ func TestForge(t *testing.T) {
 		t.Errorf("without a forge: %v\n%s", err, o.ConfigMap.Data[configKey])
 	}
 }
+
+// TestWebhook has the hub listen with TLS at a port of its Service, with the secret from a file.
+func TestWebhook(t *testing.T) {
+	t.Parallel()
+	merge := &heavenv1.AutomatedMerge{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "blue"}, Spec: heavenv1.AutomatedMergeSpec{ClusterName: "blue"}}
+	hook := heavenv1.ForgeWebhook{SecretRef: heavenv1.LocalReference{Name: "hook"}}
+	repository := &heavenv1.GitRepository{Spec: heavenv1.GitRepositorySpec{Forge: heavenv1.Forge{Type: heavenv1.ForgeGit, Git: &heavenv1.GitForge{
+		URL: "https://forge.example.org/blue.git", Webhook: hook,
+	}}}}
+	in := HubInput{Merge: merge, Repository: repository}
+	o, err := HubObjects(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := func(cert, key string) string {
+		return "hooks:\n  certFile: " + gitcdTLSDir + cert + "\n  keyFile: " + gitcdTLSDir + key + "\n  listen: 0.0.0.0:8444\n  secretFile: " + gitcdTLSDir + "/hook-secret\n"
+	}
+	if config := o.ConfigMap.Data[configKey]; !strings.Contains(config, lines("/hub.crt", "/hub.key")) {
+		t.Errorf("the configuration is\n%s", config)
+	}
+	ports := o.Service.Spec.Ports
+	if len(ports) != 2 || ports[1].Name != "hooks" || ports[1].Port != 8444 || len(o.Deployment.Spec.Template.Spec.Containers[0].Ports) != 2 {
+		t.Fatalf("ports are %+v", ports)
+	}
+	if lacks := ForgeSecrets(repository)[0].Lacks(nil); len(lacks) != 1 || lacks[0] != "secret" {
+		t.Errorf("an empty Secret lacks %v", lacks)
+	}
+
+	l := Location{External: heavenv1.Endpoint{Host: "2001:db8::1", Port: 30443}}
+	if got := WebhookURL(repository, o.Service, l); got != "" {
+		t.Errorf("without a node port it is %q", got)
+	}
+	ports[1].NodePort = 30444
+	if got := WebhookURL(repository, o.Service, l); got != "https://[2001:db8::1]:30444/hooks" {
+		t.Errorf("it is %q", got)
+	}
+	repository.Spec.Forge.Git.Webhook.ExternalURL = "https://hooks.example.org/blue"
+	repository.Spec.Forge.Git.Webhook.ServingSecretRef.Name = "certificate"
+	if got := WebhookURL(repository, o.Service, l); got != "https://hooks.example.org/blue" {
+		t.Errorf("it is %q", got)
+	}
+	if o, err = HubObjects(in); err != nil || !strings.Contains(o.ConfigMap.Data[configKey], lines("/hook.crt", "/hook.key")) {
+		t.Errorf("%v: the configuration is\n%s", err, o.ConfigMap.Data[configKey])
+	}
+	repository.Spec.Forge.Git.Webhook.Port = heavenv1.HubPort
+	if _, err := HubObjects(in); err == nil || !strings.Contains(err.Error(), "write another webhook.port") {
+		t.Errorf("two ports of one number: %v", err)
+	}
+}

@@ -26,12 +26,21 @@ type HubInput struct {
 }
 
 // HubService of an AutomatedMerge. It comes first: its address is in the hub's certificate.
-func HubService(m *heavenv1.AutomatedMerge) *corev1.Service {
+func HubService(in HubInput) (*corev1.Service, error) {
+	m := in.Merge
 	template := m.Spec.Service
 	template.Type = cmp.Or(template.Type, corev1.ServiceTypeNodePort)
 	template.Port = cmp.Or(template.Port, heavenv1.HubPort)
 	labels := MergeLabels(m)
-	return service(objectMeta(m.Namespace, HubName(m.Name), labels), template, selector(labels, heavenv1.MergeLabel), heavenv1.HubPort)
+	s := service(objectMeta(m.Namespace, HubName(m.Name), labels), template, selector(labels, heavenv1.MergeLabel), heavenv1.HubPort)
+	if hooks := hooksServicePort(in.Repository); hooks != nil {
+		if hooks.Port == template.Port {
+			return nil, fmt.Errorf("expose hub of merge %s: port %d is asked for by both the hub's Service and the webhook of GitRepository %s; write another webhook.port",
+				m.Name, hooks.Port, in.Repository.Name)
+		}
+		s.Spec.Ports = append(s.Spec.Ports, *hooks)
+	}
+	return s, nil
 }
 
 // HubObjects computes everything that a hub is made of in the host cluster.
@@ -41,18 +50,22 @@ func HubObjects(in HubInput) (Objects, error) {
 	if err != nil {
 		return Objects{}, fmt.Errorf("compute hub of merge %s: %w", m.Name, err)
 	}
+	service, err := HubService(in)
+	if err != nil {
+		return Objects{}, err
+	}
 	data := map[string]string{configKey: config}
 	o := Objects{
 		ConfigMap: configMap(objectMeta(m.Namespace, name, labels), data),
 		Claim:     claim(objectMeta(m.Namespace, name, labels), m.Spec.Storage, defaultHubStorage, in.Claim),
-		Service:   HubService(m),
+		Service:   service,
 	}
 	secrets := append([]corev1.VolumeProjection{
 		projectSecret(HubCertificatesName(m.Name), certHub+".crt", certHub+".crt", certHub+".key", certHub+".key"),
 		projectSecret(HubAuthority(m), "tls.crt", "git-ca.crt"),
-	}, forgeSecrets(in.Repository)...)
+	}, forgeVolumes(in.Repository)...)
 	pod := podTemplate(corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-		Containers: []corev1.Container{hub(m)},
+		Containers: []corev1.Container{hub(in)},
 		Volumes: []corev1.Volume{
 			repositoryVolume(o.Claim, m.Spec.Storage),
 			configVolume(name),
@@ -66,9 +79,12 @@ func HubObjects(in HubInput) (Objects, error) {
 	return o, nil
 }
 
-func hub(m *heavenv1.AutomatedMerge) corev1.Container {
-	c := gitcd(hubName, "hub", m.Spec.Images, m.Spec.Resources)
+func hub(in HubInput) corev1.Container {
+	c := gitcd(hubName, "hub", in.Merge.Spec.Images, in.Merge.Spec.Resources)
 	c.Ports = []corev1.ContainerPort{{Name: "https", ContainerPort: heavenv1.HubPort, Protocol: corev1.ProtocolTCP}}
+	if webhook(in.Repository) != nil {
+		c.Ports = append(c.Ports, corev1.ContainerPort{Name: hooksPort, ContainerPort: heavenv1.HooksPort, Protocol: corev1.ProtocolTCP})
+	}
 	// The kubelet has no certificate to show, so it only knocks.
 	knock := func(period, failures int32) *corev1.Probe {
 		return &corev1.Probe{

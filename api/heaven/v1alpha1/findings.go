@@ -77,4 +77,10 @@ type ForgeStatus struct {
 	// lastPush is when the forge last took something.
 	// +optional
 	LastPush metav1.Time `json:"lastPush,omitempty,omitzero"`
+
+	// webhookURL is what the forge is told to call when something is pushed there. Absent: nobody listens, or the hub has no
+	// external address yet.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1100
+	WebhookURL string `json:"webhookURL,omitempty"`
 }

@@ -57,6 +57,44 @@ type GitForge struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3600
 	PushIntervalSeconds *int32 `json:"pushIntervalSeconds,omitempty"`
+
+	// webhook has the hub listen to the forge, which then is looked at as soon as somebody pushes there. Absent: nobody
+	// listens, and the forge is looked at once a minute.
+	// +optional
+	Webhook ForgeWebhook `json:"webhook,omitempty,omitzero"`
+}
+
+// ForgeWebhook is a port of the hub at which a forge says that something was pushed. It speaks TLS, and believes nothing
+// but that it is worth a look.
+type ForgeWebhook struct {
+	// secretRef names the Secret with the key secret: what GitHub, Gitea and Forgejo sign with, and GitLab sends.
+	// +required
+	SecretRef LocalReference `json:"secretRef,omitempty,omitzero"`
+
+	// servingSecretRef names the Secret (tls.crt, tls.key) with the certificate that the forge sees. Default: the hub's own,
+	// signed by <cluster>-git-ca, which the forge is to trust.
+	// +optional
+	ServingSecretRef LocalReference `json:"servingSecretRef,omitempty,omitzero"`
+
+	// port of the hub's Service. Default: 8444.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// nodePort asks for a certain node port, if the hub's Service has any. Default: the host cluster chooses one.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	NodePort int32 `json:"nodePort,omitempty"`
+
+	// externalURL is what the forge calls if something stands before the hub, such as an Ingress that leads to the port
+	// "hooks" of its Service. Default: made of the hub's external address.
+	// +optional
+	// +kubebuilder:validation:MinLength=10
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^https://[^@?#\s]+$`
+	ExternalURL string `json:"externalURL,omitempty"`
 }
 
 // DeletionPolicy says what becomes of a repository whose object is deleted.

@@ -52,4 +52,7 @@ const (
 
 	// HubPort is the port of a hub and its Service.
 	HubPort int32 = 8443
+
+	// HooksPort is the port of a hub, and its Service, that forges call.
+	HooksPort int32 = 8444
 )

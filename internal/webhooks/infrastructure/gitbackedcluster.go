@@ -47,8 +47,12 @@ var repositories = admit.Kind[*heavenv1.GitRepository]{
 	New:       func() *heavenv1.GitRepository { return &heavenv1.GitRepository{} },
 	Spec:      func(r *heavenv1.GitRepository) any { return r.Spec },
 	Default:   func(r *heavenv1.GitRepository) { defaultRepository(&r.Spec.Forge, &r.Spec.DeletionPolicy) },
+	Validate: func(r *heavenv1.GitRepository) field.ErrorList {
+		return rules.Forge(field.NewPath("spec", "forge"), &r.Spec.Forge)
+	},
 	Change: func(before, after *heavenv1.GitRepository) field.ErrorList {
-		if before.Spec.Forge.Type == after.Spec.Forge.Type {
+		// Whoever kept the history in the hub's volume may have a forge keep it, too.
+		if before.Spec.Forge.Type == after.Spec.Forge.Type || before.Spec.Forge.Type == heavenv1.ForgeNone {
 			return nil
 		}
 		return field.ErrorList{field.Forbidden(field.NewPath("spec", "forge", "type"),
@@ -57,6 +61,9 @@ var repositories = admit.Kind[*heavenv1.GitRepository]{
 }
 
 func defaultRepository(forge *heavenv1.Forge, policy *heavenv1.DeletionPolicy) {
+	if forge.Git != nil && forge.Git.Webhook.SecretRef.Name != "" && forge.Git.Webhook.Port == 0 {
+		forge.Git.Webhook.Port = heavenv1.HooksPort
+	}
 	if forge.Type == "" {
 		forge.Type = heavenv1.ForgeNone
 	}
@@ -66,5 +73,6 @@ func defaultRepository(forge *heavenv1.Forge, policy *heavenv1.DeletionPolicy) {
 }
 
 func validateCluster(spec *field.Path, s *infrav1.GitBackedClusterSpec) field.ErrorList {
-	return rules.Endpoint(spec.Child("controlPlaneEndpoint"), s.ControlPlaneEndpoint.Host, s.ControlPlaneEndpoint.Port)
+	errs := rules.Endpoint(spec.Child("controlPlaneEndpoint"), s.ControlPlaneEndpoint.Host, s.ControlPlaneEndpoint.Port)
+	return append(errs, rules.Forge(spec.Child("repository", "forge"), &s.Repository.Forge)...)
 }

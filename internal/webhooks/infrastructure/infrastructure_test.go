@@ -48,8 +48,29 @@ func TestRepository(t *testing.T) {
 	after := before.DeepCopy()
 	after.Spec.DeletionPolicy = heavenv1.DeletionRetain
 	expect(t, repositories.Change(before, after), "")
-	after.Spec.Forge.Type = "Other"
-	expect(t, repositories.Change(before, after), "the history is at forge None")
+	after.Spec.Forge = forge("https://forge.example.org/blue.git")
+	expect(t, repositories.Change(before, after), "")
+	expect(t, repositories.Change(after, before), "the history is at forge Git")
+}
+
+func forge(url string) heavenv1.Forge {
+	return heavenv1.Forge{Type: heavenv1.ForgeGit, Git: &heavenv1.GitForge{
+		URL: url, Webhook: heavenv1.ForgeWebhook{SecretRef: heavenv1.LocalReference{Name: "hook"}},
+	}}
+}
+
+func TestForge(t *testing.T) {
+	t.Parallel()
+	r := &heavenv1.GitRepository{Spec: heavenv1.GitRepositorySpec{Forge: forge("https://forge.example.org/blue.git")}}
+	repositories.Default(r)
+	expect(t, repositories.Validate(r), "")
+	if got := r.Spec.Forge.Git.Webhook.Port; got != heavenv1.HooksPort {
+		t.Errorf("the port is %d", got)
+	}
+	r.Spec.Forge = forge("http://forge.example.org/blue.git")
+	expect(t, repositories.Validate(r), "spec.forge.git.url")
+	c := &infrav1.GitBackedCluster{Spec: infrav1.GitBackedClusterSpec{Repository: infrav1.Repository{Forge: forge("https://me@forge.example.org/blue.git")}}}
+	expect(t, clusters.Validate(c), "spec.repository.forge.git.url")
 }
 
 func TestMachine(t *testing.T) {

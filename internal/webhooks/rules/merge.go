@@ -22,6 +22,11 @@ func Policy(at *field.Path, branch string, p *heavenv1.BranchPolicy) field.Error
 	return said(at, heaven.CheckBranchPolicy(branch, p), "merge.branches[0].", "")
 }
 
+// Forge refuses what a hub would refuse to start with.
+func Forge(at *field.Path, f *heavenv1.Forge) field.ErrorList {
+	return said(at, heaven.CheckForge(f), "hub.mirror.", "git.", "hooks.", "git.webhook.")
+}
+
 // said makes errors of an object's fields of those of gitcd's file, by the names that fields have in both.
 func said(at *field.Path, problems []error, names ...string) field.ErrorList {
 	var errs field.ErrorList
