@@ -104,6 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	defer func() {
 		judge(s)
 		r.tell(s)
+		r.recall(ctx, s)
 		patchErr := reconcile.Patch(ctx, helper, hcp, ownedConditions, true)
 		if patchErr == nil {
 			// The status keeps what was told: what it has not kept would be told again.
