@@ -27,6 +27,25 @@ func TestClash(t *testing.T) {
 	}
 }
 
+func TestTheDiskHasRoom(t *testing.T) {
+	const gib = 1 << 30
+	for _, c := range []struct {
+		free, whole uint64
+		fault       string
+	}{
+		{16 * gib, 100 * gib, ""},
+		{15 * gib, 100 * gib, ""},
+		{14 * gib, 100 * gib, "14 GiB are free below /d, but that is 14% of the disk: below 15% the kubelet evicts pods"},
+		{9 * gib, 10 * gib, "9 GiB are free below /d, 10 are needed"},
+		{0, 0, "0 GiB are free below /d, 10 are needed"},
+	} {
+		detail, err := roomy("/d", c.free, c.whole)
+		if (err == nil) != (c.fault == "") || err != nil && err.Error() != c.fault || err == nil && !strings.Contains(detail, "%, are free below /d") {
+			t.Errorf("%d of %d GiB: %q, %v", c.free/gib, c.whole/gib, detail, err)
+		}
+	}
+}
+
 func TestEveryFaultNamesItsMend(t *testing.T) {
 	for _, q := range checks {
 		if strings.TrimSpace(q.mend(sandbox.Config{})) == "" {

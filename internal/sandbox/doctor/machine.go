@@ -22,6 +22,8 @@ import (
 const (
 	// needDisk is what the host, its images and a machine or two take.
 	needDisk = 10 << 30
+	// needDiskPercent is what kubelets want to be free: with less they evict pods, those of the control plane first.
+	needDiskPercent = 15
 	// needMemory is what the host, one headless cluster and one machine hold.
 	needMemory = 5 << 30
 )
@@ -90,11 +92,20 @@ func hasDisk(_ context.Context, c sandbox.Config) (string, error) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return "", fmt.Errorf("look at the disk of %s: %w", dir, err)
 	}
-	free := st.Bavail * uint64(st.Bsize) //nolint:gosec // a block size is positive
+	size := uint64(st.Bsize) //nolint:gosec // a block size is positive
+	return roomy(dir, st.Bavail*size, st.Blocks*size)
+}
+
+// roomy says whether a disk has room for the sandbox, and whether its kubelets will think so, too.
+func roomy(dir string, free, whole uint64) (string, error) {
 	if free < needDisk {
 		return "", fmt.Errorf("%d GiB are free below %s, %d are needed", free>>30, dir, needDisk>>30)
 	}
-	return fmt.Sprintf("%d GiB are free below %s", free>>30, dir), nil
+	percent := free * 100 / max(whole, 1)
+	if percent < needDiskPercent {
+		return "", fmt.Errorf("%d GiB are free below %s, but that is %d%% of the disk: below %d%% the kubelet evicts pods", free>>30, dir, percent, needDiskPercent)
+	}
+	return fmt.Sprintf("%d GiB, %d%%, are free below %s", free>>30, percent, dir), nil
 }
 
 func hasMemory(context.Context, sandbox.Config) (string, error) {
