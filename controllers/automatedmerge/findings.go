@@ -178,7 +178,7 @@ func (r *Reconciler) tellForge(s *scope) {
 	case now.Status == metav1.ConditionFalse:
 		r.Recorder.Eventf(s.merge, nil, corev1.EventTypeWarning, "Forge"+now.Reason, "Mirror", "%s", now.Message)
 	case now.Reason == ReasonForgeInStep:
-		r.Recorder.Eventf(s.merge, nil, corev1.EventTypeNormal, "Forge"+now.Reason, "Mirror", "%s has all that the hub has", s.hub.Forge.URL)
+		r.Recorder.Eventf(s.merge, nil, corev1.EventTypeNormal, "Forge"+now.Reason, "Mirror", "%s is in step", s.hub.Forge.URL)
 	}
 }
 

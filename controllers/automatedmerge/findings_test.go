@@ -11,6 +11,8 @@ import (
 
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -159,4 +161,46 @@ headless_quarantine_waiting{automatedmerge="blue",namespace="default"} 0
 		h.reconcile()
 	}
 	h.Expect(testutil.CollectAndCount(h.r.gauges)).To(BeZero())
+}
+
+// A forge whose Secrets are missing does not take the hub down; once they are there the hub listens, and says where.
+func TestForgeWaitsForItsSecrets(t *testing.T) {
+	h := running(t)
+	before := &appsv1.Deployment{}
+	h.get("blue-hub", before)
+	repository := &heavenv1.GitRepository{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "blue"}}
+	repository.Spec = heavenv1.GitRepositorySpec{ClusterName: "blue", Forge: heavenv1.Forge{Type: heavenv1.ForgeGit, Git: &heavenv1.GitForge{
+		URL:                  "https://forge.example.org/blue.git",
+		CredentialsSecretRef: heavenv1.LocalReference{Name: "robot"},
+		Webhook:              heavenv1.ForgeWebhook{SecretRef: heavenv1.LocalReference{Name: "hook"}},
+	}}}
+	h.Expect(h.client.Create(t.Context(), repository)).To(Succeed())
+	secret := func(name string, data map[string][]byte) {
+		h.Expect(h.client.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Data: data})).To(Succeed())
+	}
+	secret("robot", map[string][]byte{"username": []byte("me")})
+	h.settle()
+	h.Expect(h.reconcile()).To(Equal(askLater), "nobody tells of Secrets that are not the cluster's")
+	h.Expect(h.condition(heavenv1.MergeForgeInStep)).To(And(HaveField("Reason", ReasonSecretMissing),
+		HaveField("Message", And(ContainSubstring("Secret robot with password"), ContainSubstring("Secret hook with secret")))))
+	h.Expect(h.condition(heavenv1.MergeAvailable).Status).To(Equal(metav1.ConditionTrue))
+	after := &appsv1.Deployment{}
+	h.get("blue-hub", after)
+	h.Expect(after.Spec.Template).To(Equal(before.Spec.Template), "the hub that runs is left alone")
+
+	h.Expect(h.client.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "robot"}})).To(Succeed())
+	secret("robot", map[string][]byte{"username": []byte("me"), "password": []byte("between-us")})
+	secret("hook", map[string][]byte{"secret": []byte("between-us")})
+	h.settle()
+	h.run()
+	service, config := &corev1.Service{}, &corev1.ConfigMap{}
+	h.get("blue-hub", service)
+	service.Spec.Ports[1].NodePort = 30444
+	h.Expect(h.client.Update(t.Context(), service)).To(Succeed())
+	h.hub.status.Forge = &HubForge{URL: "https://forge.example.org/blue.git", Connected: true}
+	h.settle()
+	h.Expect(h.condition(heavenv1.MergeForgeInStep).Status).To(Equal(metav1.ConditionTrue))
+	h.Expect(h.merge().Status.Forge.WebhookURL).To(Equal("https://10.201.0.1:30444/hooks"))
+	h.get("blue-hub", config)
+	h.Expect(config.Data["config.yaml"]).To(And(ContainSubstring("hooks:"), Not(ContainSubstring("between-us"))))
 }

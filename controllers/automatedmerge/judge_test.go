@@ -99,6 +99,9 @@ func TestVerdicts(t *testing.T) {
 			{[]func(*scope){forge(HubForge{OldestUnpushed: &late})}, no, "Behind"},
 			{[]func(*scope){forge(HubForge{OldestUnpushed: &lately})}, yes, "InStep"},
 			{[]func(*scope){forge(HubForge{LastError: "e"})}, yes, "InStep"},
+			{[]func(*scope){forge(HubForge{}), func(s *scope) {
+				s.repository, s.forgeMissing = &heavenv1.GitRepository{}, "Secret x with secret, for the forge's webhooks"
+			}}, no, "SecretMissing"},
 		},
 		heavenv1.MergeDeleting: {
 			{nil, no, "NotDeleting"},
