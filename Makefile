@@ -74,8 +74,8 @@ soak: build-test  ## Crashes of gitcd: SOAK_ROUNDS of power cuts (10000), then k
 	@SOAK_SECONDS=$${SOAK_SECONDS:-60} $(GO) test -count 1 -timeout 3h -v -run '^TestKill9$$' ./test/crash
 
 .PHONY: chaos
-chaos: build packages  ## Faults at random, CHAOS_DURATION of each kind (60s), with kubelets and without; heavens cut off for minutes (root; SEED repeats)
-	@$(GO) test -tags e2e -count 1 -timeout 3h -v ./test/chaos -args -chaos.long -chaos.seed=$${SEED:-0} -chaos.duration=$${CHAOS_DURATION:-60s}
+chaos: build packages  ## Faults at random, CHAOS_DURATION of each kind (60s), with kubelets and without; heavens cut off for minutes (root; SEED repeats; CHAOSFLAGS=-chaos.kills; out/chaos keeps what failed)
+	@$(GO) test -tags e2e -count 1 -timeout 3h -v ./test/chaos -args -chaos.long -chaos.seed=$${SEED:-0} -chaos.duration=$${CHAOS_DURATION:-60s} -chaos.keep=$(OUT)/chaos $(CHAOSFLAGS)
 
 .PHONY: generate
 generate: build-controller-gen  ## Deep copies, CRDs, RBAC, webhook configurations and the table of Kubernetes' types

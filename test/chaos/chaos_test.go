@@ -22,6 +22,8 @@ var (
 	seedFlag     = flag.Uint64("chaos.seed", 0, "the seed of faults and workload; 0 is a new one")
 	durationFlag = flag.Duration("chaos.duration", 25*time.Second, "how long faults happen")
 	nodesFlag    = flag.Int("chaos.nodes", 2, "hollow nodes")
+	killsFlag    = flag.Bool("chaos.kills", false, "only kill gitcd, again and again, and let all else be")
+	keepFlag     = flag.String("chaos.keep", "", "where to keep the repositories and logs of runs that fail")
 	longestFlag  = flag.Duration("chaos.longest", 8*time.Second, "the longest fault")
 )
 
@@ -87,7 +89,11 @@ func (w *world) members() []*member {
 
 // targets are all that faults happen to, in an order that does not change.
 func (w *world) targets() []target {
-	all := []target{{name: "the hub", process: []*process{w.hub}}}
+	hub := target{name: "the hub", process: []*process{w.hub}}
+	for _, m := range w.members() {
+		hub.over = append(hub.over, m.link)
+	}
+	all := []target{hub}
 	for _, m := range w.members() {
 		processes := append([]*process{m.gitcd, m.kube}, m.others...)
 		if m.component != nil {
@@ -95,7 +101,11 @@ func (w *world) targets() []target {
 		}
 		all = append(all, target{name: "the link of " + m.name, link: m.link}, target{name: "all of " + m.name, process: processes})
 		for _, p := range processes {
-			all = append(all, target{name: p.name, process: []*process{p}})
+			one := target{name: p.name, process: []*process{p}}
+			if p == m.gitcd {
+				one.over = []*link{m.link}
+			}
+			all = append(all, one)
 		}
 	}
 	return all
@@ -115,7 +125,7 @@ func misfortunes(t *testing.T, tune tuning) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("repeat the order of faults with -chaos.seed=%d -chaos.duration=%s -chaos.nodes=%d -chaos.longest=%s", seed, *durationFlag, *nodesFlag, *longestFlag)
+	t.Logf("repeat the order of faults with -chaos.seed=%d -chaos.duration=%s -chaos.nodes=%d -chaos.longest=%s -chaos.kills=%t", seed, *durationFlag, *nodesFlag, *longestFlag, *killsFlag)
 	began := time.Now()
 	w := newWorld(t, *nodesFlag, tune)
 	t.Logf("up after %s", time.Since(began).Round(time.Second))
@@ -133,9 +143,10 @@ func misfortunes(t *testing.T, tune tuning) {
 		defer close(done)
 		work.run(ctx)
 	}()
-	m.run(ctx, plan(seed, targets, *durationFlag, *longestFlag))
+	faults := plan(seed, targets, *durationFlag, *longestFlag)
+	m.run(ctx, faults)
 	<-done
-	t.Logf("%d requests acknowledged, %d without an answer; all is healed after %s", work.acked, work.lost, time.Since(began).Round(time.Second))
+	t.Logf("%d faults, %d requests acknowledged, %d without an answer; all is healed after %s", len(faults), work.acked, work.lost, time.Since(began).Round(time.Second))
 
 	w.settle(t, work)
 	t.Logf("settled after %s", time.Since(began).Round(time.Second))

@@ -65,6 +65,7 @@ func newCluster(t *testing.T, tune tuning) *cluster {
 	if c.dir == "" {
 		c.dir = t.TempDir()
 	}
+	t.Cleanup(c.keep)
 	hcp := &controlplanev1.HeadlessControlPlane{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "blue"}}
 	hcp.Spec.Version = "v1.36.3"
 	var err error

@@ -109,7 +109,10 @@ func (w *workload) deploy(t *testing.T, name string, replicas int32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.told = append(w.told, &told{Kind: "Deployment", Name: name, UID: d.UID, Created: time.Now(), Replicas: replicas})
+	w.told = append(w.told, &told{
+		Kind: "Deployment", Name: name, UID: d.UID, Created: time.Now(),
+		Fields: map[string]*field{replicasField: {Value: fmt.Sprint(replicas)}, roundField: {Value: "0"}},
+	})
 }
 
 // keepsPods makes links bad for a while, and sees to it that the same pods run

@@ -4,6 +4,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -20,10 +21,11 @@ type fault struct {
 	Target  string
 	What    string
 	link    condition
+	late    time.Duration // after the moment that a kill waits for
 }
 
 func (f fault) String() string {
-	return fmt.Sprintf("%7.2fs  %-40s %s for %.2fs", f.At.Seconds(), f.Target, f.What, f.For.Seconds())
+	return time.Now().Format("15:04:05.000 ") + fmt.Sprintf("%7.2fs  %-40s %s for %.2fs", f.At.Seconds(), f.Target, f.What, f.For.Seconds())
 }
 
 // target is something that faults happen to: a link, or processes that go down together.
@@ -31,6 +33,7 @@ type target struct {
 	name    string
 	link    *link
 	process []*process
+	over    []*link // what a gitcd talks over; nil: it is none
 }
 
 // uses names what a fault of a target occupies.
@@ -72,16 +75,52 @@ func plan(seed uint64, targets []target, duration, longest time.Duration) []faul
 		case kind < 8:
 			t, f.What = processes[rng.IntN(len(processes))], "paused"
 		default:
-			t, f.What = processes[rng.IntN(len(processes))], "killed"
+			t, f.What = processes[rng.IntN(len(processes))], atAnyTime
 			f.For = min(f.For, 5*time.Second)
 		}
 		f.Target = t.name
+		if *killsFlag {
+			continue
+		}
 		if slices.ContainsFunc(t.uses(), func(name string) bool { return at < free[name] }) {
 			continue
 		}
 		for _, name := range t.uses() {
 			free[name] = f.At + f.For
 		}
+		faults = append(faults, f)
+	}
+	faults = append(faults, kills(rng, targets, duration)...)
+	slices.SortStableFunc(faults, func(a, b fault) int { return cmp.Compare(a.At, b.At) })
+	return faults
+}
+
+// The moments at which a gitcd is killed.
+const (
+	atAnyTime  = "killed"
+	atAPush    = "killed when something goes up to the hub"
+	atAnAnswer = "killed when something comes down from the hub"
+	unheard    = "killed with what it has not handed in"
+)
+
+// kills has each gitcd killed in turn: at any time, amid a push, before it hears what came of it, and
+// with acknowledged writes that nobody else has. They may meet other faults, and one another.
+func kills(rng *rand.Rand, targets []target, duration time.Duration) []fault {
+	var all []target
+	for _, t := range targets {
+		if t.over != nil {
+			all = append(all, t)
+		}
+	}
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	pause := min(4*time.Second, duration/time.Duration(len(all)+1))
+	if *killsFlag {
+		pause = 1500 * time.Millisecond
+	}
+	var faults []fault
+	for i, at := 0, pause; at < duration-time.Second; i, at = i+1, at+pause {
+		f := fault{At: at, Target: all[i%len(all)].name, For: time.Duration(100+rng.IntN(2000)) * time.Millisecond, late: time.Duration(rng.IntN(6)) * time.Millisecond}
+		f.What = []string{atAnyTime, atAPush, atAPush, atAnAnswer, unheard, unheard}[rng.IntN(6)]
 		faults = append(faults, f)
 	}
 	return faults
@@ -100,6 +139,14 @@ func badLink(rng *rand.Rand) condition {
 	default:
 		return condition{delay: time.Duration(20+rng.IntN(400)) * time.Millisecond, bytesASecs: 20_000 + rng.IntN(100_000)}
 	}
+}
+
+// kill kills at once, and waits until they are started again.
+func (t target) kill(down time.Duration) {
+	for _, p := range t.process {
+		p.kill(down)
+	}
+	time.Sleep(down)
 }
 
 // misfortune carries a plan out.
@@ -134,11 +181,28 @@ func (m *misfortune) happen(f fault) {
 		for _, p := range t.process {
 			p.signal(syscall.SIGCONT)
 		}
-	case "killed":
-		for _, p := range t.process {
-			p.kill(f.For)
+	case atAPush, atAnAnswer:
+		passed := make(chan struct{}, 1)
+		for _, l := range t.over {
+			l.next(f.What == atAPush, passed)
 		}
-		time.Sleep(f.For)
+		select {
+		case <-passed:
+			time.Sleep(f.late)
+		case <-time.After(5 * time.Second): // the link is down, or nobody has anything to say
+		}
+		t.kill(f.For)
+	case unheard:
+		for _, l := range t.over {
+			l.set(condition{deafUp: true})
+		}
+		time.Sleep(1500 * time.Millisecond)
+		t.kill(f.For)
+		for _, l := range t.over {
+			l.set(condition{})
+		}
+	case atAnyTime:
+		t.kill(f.For)
 	default:
 		t.link.set(f.link)
 		time.Sleep(f.For)

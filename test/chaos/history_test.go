@@ -34,6 +34,11 @@ func (o told) path() string {
 	return "registry/" + dir + "/" + namespace + "/" + o.Name
 }
 
+// fieldPath is how a conflict names a field.
+func (o told) fieldPath(name string) string {
+	return map[string]string{replicasField: ".spec.replicas", roundField: `.spec.template.spec.containers[name="c"].env[name="ROUND"].value`, numberField: ".data.n"}[name]
+}
+
 // object is as much of a Kubernetes object as the oracle wants to know.
 type object struct {
 	metav1.ObjectMeta `json:"metadata"`
@@ -42,7 +47,13 @@ type object struct {
 		NodeName string         `json:"nodeName"`
 		Replicas *int32         `json:"replicas"`
 		Taints   []corev1.Taint `json:"taints"`
+		Template struct {
+			Spec struct {
+				Containers []corev1.Container `json:"containers"`
+			} `json:"spec"`
+		} `json:"template"`
 	} `json:"spec"`
+	Data   map[string]string `json:"data"`
 	Status struct {
 		Phase      corev1.PodPhase `json:"phase"`
 		Conditions []struct {
@@ -51,6 +62,20 @@ type object struct {
 			Reason string `json:"reason"`
 		} `json:"conditions"`
 	} `json:"status"`
+}
+
+// field returns one that people change.
+func (o *object) field(name string) string {
+	switch c := o.Spec.Template.Spec.Containers; {
+	case name == numberField:
+		return o.Data["n"]
+	case name == replicasField && o.Spec.Replicas != nil:
+		return fmt.Sprint(*o.Spec.Replicas)
+	case name == roundField && len(c) > 0 && len(c[0].Env) > 0:
+		return c[0].Env[0].Value
+	default:
+		return "none"
+	}
 }
 
 // commit is one of the history, and which uids its tree has.
@@ -322,8 +347,8 @@ func (h *history) story(uid types.UID) string {
 	return b.String()
 }
 
-// counts tells which commits changed the replicas of an object against all their parents.
-func (h *history) counts(at string) string {
+// values tells which commits changed a field of an object against all their parents.
+func (h *history) values(at, name string) string {
 	of := func(c *commit) string {
 		dir, err := h.find(c.tree, path.Dir(at))
 		if err != nil || dir == "" {
@@ -338,10 +363,10 @@ func (h *history) counts(at string) string {
 			return "none"
 		}
 		o, err := h.object(entries[i].id)
-		if err != nil || o.Spec.Replicas == nil {
+		if err != nil {
 			return "unknown"
 		}
-		return strconv.Itoa(int(*o.Spec.Replicas))
+		return o.field(name)
 	}
 	var b strings.Builder
 	for _, c := range h.commits {
@@ -350,7 +375,7 @@ func (h *history) counts(at string) string {
 			was = append(was, of(p))
 		}
 		if now := of(c); !slices.Contains(was, now) && (now != "none" || len(was) > 0) || len(was) > 1 && was[0] != was[1] {
-			fmt.Fprintf(&b, "  %s by %s: replicas %v -> %s\n", c.id[:12], c.author, was, now)
+			fmt.Fprintf(&b, "  %s by %s: %s %v -> %s\n", c.id[:12], c.author, name, was, now)
 		}
 	}
 	return b.String()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -48,6 +49,13 @@ type link struct {
 	now     condition
 	changed chan struct{}
 	open    map[net.Conn]struct{}
+	waits   []wait
+}
+
+// wait is for the next thing that passes a link one way.
+type wait struct {
+	up     bool
+	passed chan<- struct{} // with room
 }
 
 func newLink(t *testing.T, to string) *link {
@@ -99,6 +107,27 @@ func (l *link) keep(conn net.Conn) bool {
 	return true
 }
 
+// next has the channel told when next something passes, up to the hub or down from it.
+func (l *link) next(up bool, passed chan<- struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waits = append(l.waits, wait{up: up, passed: passed})
+}
+
+func (l *link) pass(up bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waits = slices.DeleteFunc(l.waits, func(w wait) bool {
+		if w.up == up {
+			select {
+			case w.passed <- struct{}{}:
+			default: // another link was first
+			}
+		}
+		return w.up == up
+	})
+}
+
 func (l *link) drop(conn net.Conn) {
 	_ = conn.Close()
 	l.mu.Lock()
@@ -127,26 +156,26 @@ func (l *link) join(here net.Conn) {
 	defer l.drop(there)
 	done := make(chan struct{}, 2)
 	go func() {
-		l.carry(there, here, func(c condition) bool { return c.deafUp })
+		l.carry(there, here, true)
 		done <- struct{}{}
 	}()
 	go func() {
-		l.carry(here, there, func(c condition) bool { return c.deafDown })
+		l.carry(here, there, false)
 		done <- struct{}{}
 	}()
 	<-done
 }
 
-// carry copies one way. What meets a silent link is held and arrives when it
+// carry copies one way, up to the hub or down from it. What meets a silent link is held and arrives when it
 // is whole again, as TCP would have it.
-func (l *link) carry(to, from net.Conn, deaf func(condition) bool) {
+func (l *link) carry(to, from net.Conn, up bool) {
 	defer func() { _ = to.Close() }()
 	buffer := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
 			now, changed := l.read()
-			for deaf(now) {
+			for up && now.deafUp || !up && now.deafDown {
 				<-changed
 				now, changed = l.read()
 			}
@@ -159,6 +188,7 @@ func (l *link) carry(to, from net.Conn, deaf func(condition) bool) {
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}
+			l.pass(up)
 		}
 		if err != nil {
 			return

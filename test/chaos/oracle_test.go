@@ -25,6 +25,7 @@ type oracle struct {
 	head *commit
 	now  map[string]*object // path -> object in main
 
+	records   []record
 	evictions bool // some are meant to be
 	wrong     []string
 }
@@ -44,7 +45,36 @@ func newOracle(t *testing.T, w *world, work *workload, h *history) *oracle {
 	if err := o.h.each(o.head, func(path string, obj *object) { o.now[path] = obj }); err != nil {
 		t.Fatal(err)
 	}
+	o.readRecords()
 	return o
+}
+
+// record is as much of a conflict's as the oracle wants to know.
+type record struct {
+	Key, Path, Why, Branch string
+	Ours, Theirs           struct {
+		Blob  string
+		Value json.RawMessage
+	}
+}
+
+// readRecords reads the conflicts that are on record; there is no such branch if there is none.
+func (o *oracle) readRecords() {
+	o.t.Helper()
+	names, err := git(o.t.Context(), o.h.dir, "ls-tree", "-r", "--format=%(objectname)", "conflicts")
+	if err != nil {
+		return
+	}
+	for id := range strings.FieldsSeq(names) {
+		data, err := o.h.read(id)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		var r record
+		if json.Unmarshal(data, &r) == nil && r.Key != "" {
+			o.records = append(o.records, r)
+		}
+	}
 }
 
 // gone are the objects whose deletion was acknowledged.
@@ -89,6 +119,7 @@ func (o *oracle) look() {
 		o.evicted()
 	}
 	o.quarantined()
+	o.unexplained()
 }
 
 func (o *oracle) fail(uid types.UID, format string, args ...any) {
@@ -106,11 +137,41 @@ func (o *oracle) lost() {
 			o.fail(one.UID, "LOST: %s %s was created, and nobody asked for its deletion, but main has it no more", one.Kind, one.Name)
 		case one.Deleted && there:
 			o.fail(one.UID, "NOT DELETED: the deletion of %s %s was acknowledged, but main has it", one.Kind, one.Name)
-		case one.Kind == "Deployment" && there && *have.Spec.Replicas != one.Replicas && !slices.Contains(one.Perhaps, *have.Spec.Replicas):
-			o.fail(one.UID, "LOST WRITE: %s %s was scaled to %d, and since, without an answer, to %v; main has %d\n  %s\n%s", one.Kind, one.Name, one.Replicas, one.Perhaps,
-				*have.Spec.Replicas, strings.Join(one.Answers, "\n  "), o.h.counts(one.path()))
+		case there:
+			o.lostWrites(one, have)
+		}
+		for _, what := range one.Wrong {
+			o.fail(one.UID, "FORGOTTEN: %s %s: %s\n  %s", one.Kind, one.Name, what, strings.Join(one.Answers, "\n  "))
 		}
 	}
+}
+
+// lostWrites: a field has what it was set to last, or a conflict is on record about it.
+func (o *oracle) lostWrites(one *told, have *object) {
+	o.t.Helper()
+	for name, f := range one.Fields {
+		value := have.field(name)
+		if f.may(value) || o.recorded(one, name, f.Value) {
+			continue
+		}
+		o.fail(one.UID, "LOST WRITE: %s of %s %s was set to %s, and since, without an answer, to %v; main has %s, and no conflict is on record\n  %s\n%s", name, one.Kind, one.Name,
+			f.Value, f.Perhaps, value, strings.Join(one.Answers, "\n  "), o.h.values(one.path(), name))
+	}
+}
+
+// recorded says whether a conflict about a field is on record, with the value that was not taken.
+func (o *oracle) recorded(one *told, name, value string) bool {
+	return slices.ContainsFunc(o.records, func(r record) bool {
+		if r.Key != "/"+one.path() {
+			return false
+		}
+		for _, side := range []json.RawMessage{r.Ours.Value, r.Theirs.Value} {
+			if text := strings.Trim(string(side), `"`); r.Path == one.fieldPath(name) && text == value {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // below returns what is in main below a directory.
@@ -279,25 +340,24 @@ func (o *oracle) quarantined() {
 // conflicts counts what was put on record, for a person to look at.
 func (o *oracle) conflicts() {
 	o.t.Helper()
-	names, err := git(o.t.Context(), o.h.dir, "ls-tree", "-r", "--format=%(objectname)", "conflicts")
-	if err != nil {
-		o.t.Log("no conflict is on record")
-		return
-	}
 	count := map[string]int{}
-	for id := range strings.FieldsSeq(names) {
-		data, err := o.h.read(id)
-		if err != nil {
-			o.t.Fatal(err)
-		}
-		var r struct{ Key, Path, Why, Took, Branch string }
-		if json.Unmarshal(data, &r) != nil || r.Key == "" {
-			continue
-		}
+	for _, r := range o.records {
 		dir, _, _ := strings.Cut(strings.TrimPrefix(r.Key, "/registry/"), "/")
 		count[fmt.Sprintf("%s %s %s, took %s", dir, r.Path, r.Why, r.Branch)]++
 	}
 	for _, what := range slices.Sorted(maps.Keys(count)) {
 		o.t.Logf("%4d conflicts on record: %s", count[what], what)
+	}
+}
+
+// unexplained: what a conflict did not take can still be read.
+func (o *oracle) unexplained() {
+	o.t.Helper()
+	for _, r := range o.records {
+		for _, side := range []string{r.Ours.Blob, r.Theirs.Blob} {
+			if _, err := o.h.read(side); side != "" && err != nil {
+				o.wrong = append(o.wrong, fmt.Sprintf("UNEXPLAINED: the conflict about %s %s names %s: %v", r.Key, r.Path, side, err))
+			}
+		}
 	}
 }

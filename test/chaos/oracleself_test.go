@@ -46,6 +46,10 @@ func deployed(s *scribe) {
 	s.commit(1, "main", nil, map[string]string{"registry/deployments/default/d": `{"metadata":{"name":"d","uid":"d1"},"spec":{"replicas":0}}`})
 }
 
+func scaled(to string, perhaps ...string) map[string]*field {
+	return map[string]*field{replicasField: {Value: to, Perhaps: perhaps}}
+}
+
 // TestOracleSees holds the oracle to its own laws: it finds what is wrong in histories that were made wrong.
 func TestOracleSees(t *testing.T) {
 	const at = "registry/pods/default/p"
@@ -88,17 +92,44 @@ func TestOracleSees(t *testing.T) {
 		},
 		"a lost write": {
 			write: deployed,
-			told:  []*told{{Kind: "Deployment", Name: "d", UID: "d1", Replicas: 5}},
+			told:  []*told{{Kind: "Deployment", Name: "d", UID: "d1", Fields: scaled("5")}},
 			want:  "LOST WRITE",
 		},
 		"a lost write, and another one without an answer": {
 			write: deployed,
-			told:  []*told{{Kind: "Deployment", Name: "d", UID: "d1", Replicas: 5, Perhaps: []int32{3, 4}}},
+			told:  []*told{{Kind: "Deployment", Name: "d", UID: "d1", Fields: scaled("5", "3", "4")}},
 			want:  "LOST WRITE",
 		},
 		"a write without an answer that was kept": {
 			write: deployed,
-			told:  []*told{{Kind: "Deployment", Name: "d", UID: "d1", Replicas: 5, Perhaps: []int32{3, 0}}},
+			told:  []*told{{Kind: "Deployment", Name: "d", UID: "d1", Fields: scaled("5", "3", "0")}},
+		},
+		"a lost write that a conflict explains": {
+			write: func(s *scribe) {
+				deployed(s)
+				s.commit(2, "conflicts", nil, map[string]string{"c1": `{"key":"/registry/deployments/default/d","path":".spec.replicas","ours":{"value":0},"theirs":{"value":5}}`})
+			},
+			told: []*told{{Kind: "Deployment", Name: "d", UID: "d1", Fields: scaled("5")}},
+		},
+		"a lost write beside a conflict about something else": {
+			write: func(s *scribe) {
+				deployed(s)
+				s.commit(2, "conflicts", nil, map[string]string{"c1": `{"key":"/registry/deployments/default/d","path":".spec.paused","ours":{"value":0},"theirs":{"value":5}}`})
+			},
+			told: []*told{{Kind: "Deployment", Name: "d", UID: "d1", Fields: scaled("5")}},
+			want: "LOST WRITE",
+		},
+		"a conflict whose sides cannot be read": {
+			write: func(s *scribe) {
+				deployed(s)
+				s.commit(2, "conflicts", nil, map[string]string{"c1": `{"key":"/registry/pods/default/p","ours":{"blob":"0123456789012345678901234567890123456789"}}`})
+			},
+			want: "UNEXPLAINED",
+		},
+		"an answer that forgot what was acknowledged": {
+			write: deployed,
+			told:  []*told{{Kind: "Deployment", Name: "d", UID: "d1", Fields: scaled("0"), Wrong: []string{"x"}}},
+			want:  "FORGOTTEN",
 		},
 		"resurrected by a merge": {
 			write: func(s *scribe) {

@@ -162,6 +162,26 @@ func (p *process) end() {
 	p.t.Logf("the end of the log of %s, started %d times:\n%s", p.name, p.starts, strings.Join(lines[max(0, len(lines)-8):], "\n"))
 }
 
+// keep saves what is needed to find out why a test failed.
+func (c *cluster) keep() {
+	if !c.t.Failed() || *keepFlag == "" {
+		return
+	}
+	to := filepath.Join(*keepFlag, fmt.Sprintf("%s-%d", c.t.Name(), time.Now().Unix()))
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		c.t.Error(err)
+		return
+	}
+	from, _ := filepath.Glob(c.path("*.git"))
+	more, _ := filepath.Glob(c.path("*", "repository.git"))
+	for _, dir := range append(append(from, more...), c.path("logs")) {
+		if err := os.CopyFS(filepath.Join(to, strings.ReplaceAll(strings.TrimPrefix(dir, c.dir+"/"), "/", "-")), os.DirFS(dir)); err != nil {
+			c.t.Error(err)
+		}
+	}
+	c.t.Logf("kept in %s", to)
+}
+
 // run runs a program to its end.
 func (c *cluster) run(t *testing.T, binary string, args ...string) {
 	t.Helper()

@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -31,10 +33,26 @@ type told struct {
 	Created    time.Time
 	Deleting   time.Time // when its deletion was asked for
 	Deleted    bool      // and acknowledged
-	Replicas   int32     // what was acknowledged last; of a Job, its completions
-	Perhaps    []int32   // what it was scaled to since, without an answer: each may have been kept
-	Answers    []string  // for a person to read
+	Replicas   int32     // of a Job: its completions
+	Fields     map[string]*field
+	Answers    []string // for a person to read
+	Wrong      []string // what the front door should not have answered
 }
+
+// field is what people were told of one field of an object.
+type field struct {
+	Value   string   // acknowledged last
+	Perhaps []string // asked for since, without an answer: each may have been kept
+}
+
+func (f *field) may(value string) bool { return value == f.Value || slices.Contains(f.Perhaps, value) }
+
+// The fields that people change.
+const (
+	replicasField = "replicas"
+	roundField    = "round" // of a Deployment's template
+	numberField   = "number"
+)
 
 // workload is what people do at the front door.
 type workload struct {
@@ -138,6 +156,7 @@ func (w *person) create(ctx context.Context, kind string) {
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: meta.Labels}, Spec: podSpec(corev1.RestartPolicyAlways)},
 		}}, metav1.CreateOptions{})
 		uid = uidOf(d, err)
+		o.Fields = map[string]*field{replicasField: {Value: fmt.Sprint(o.Replicas)}, roundField: {Value: "0"}}
 	case "Job":
 		var j *batchv1.Job
 		j, err = w.client.BatchV1().Jobs(namespace).Create(ctx, &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{
@@ -163,6 +182,7 @@ func (w *person) create(ctx context.Context, kind string) {
 		var m *corev1.ConfigMap
 		m, err = w.client.CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"n": "0"}}, metav1.CreateOptions{})
 		uid = uidOf(m, err)
+		o.Fields = map[string]*field{numberField: {Value: "0"}}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -236,43 +256,95 @@ func (o *told) note(what string, err error) {
 	o.Answers = append(o.Answers, fmt.Sprintf("%s %s: %v", time.Now().Format("15:04:05.000"), what, err))
 }
 
-// scale changes how many pods there are. A request without an answer may have been
-// kept, and a conflict is no better: the first try may have been. It is over
-// once a later request is answered, since each names the version that it changes.
 func (w *person) scale(ctx context.Context, o *told) {
-	replicas := int32(w.rng.IntN(6))
-	w.mu.Lock()
-	o.Perhaps = append(o.Perhaps, replicas)
-	w.mu.Unlock()
-	w.update(ctx, o, fmt.Sprintf("scale to %d", replicas), func(d *appsv1.Deployment) { d.Spec.Replicas = &replicas }, func() { o.Replicas, o.Perhaps = replicas, nil })
+	w.update(ctx, o, replicasField, fmt.Sprint(w.rng.IntN(6)))
 }
 
 func (w *person) roll(ctx context.Context, o *told) {
-	round := fmt.Sprint(w.rng.IntN(1000))
-	w.update(ctx, o, "roll", func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Env[0].Value = round }, func() {})
-}
-
-// update changes a Deployment.
-func (w *person) update(ctx context.Context, o *told, what string, change func(*appsv1.Deployment), ok func()) {
-	ctx, cancel := request(ctx)
-	defer cancel()
-	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		d, err := w.client.AppsV1().Deployments(namespace).Get(ctx, o.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		change(d)
-		_, err = w.client.AppsV1().Deployments(namespace).Update(ctx, d, metav1.UpdateOptions{})
-		return err
-	})
-	o.note(what, err)
-	w.answer(err, ok)
+	w.update(ctx, o, roundField, fmt.Sprint(w.rng.IntN(1000)))
 }
 
 func (w *person) touch(ctx context.Context, o *told) {
+	w.update(ctx, o, numberField, fmt.Sprint(w.rng.IntN(1000)))
+}
+
+// update changes a field. A request without an answer may have been kept, and a
+// conflict is no better: the first try may have been. It is over once a later
+// request is answered, since each names the version that it changes. What is read
+// before, and answered, has what was acknowledged until then.
+func (w *person) update(ctx context.Context, o *told, name, value string) {
 	ctx, cancel := request(ctx)
 	defer cancel()
-	patch := fmt.Appendf(nil, `{"data":{"n":"%d"}}`, w.rng.IntN(1000))
-	_, err := w.client.CoreV1().ConfigMaps(namespace).Patch(ctx, o.Name, types.MergePatchType, patch, metav1.PatchOptions{})
-	w.answer(err, func() {})
+	f := o.Fields[name]
+	w.mu.Lock()
+	f.Perhaps = append(f.Perhaps, value)
+	w.mu.Unlock()
+	change := w.updateDeployment
+	if o.Kind == "ConfigMap" {
+		change = w.updateConfigMap
+	}
+	var fields map[string]string
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() (err error) {
+		fields, err = change(ctx, o, name, value)
+		return err
+	})
+	o.note(fmt.Sprintf("set %s to %s", name, value), err)
+	w.answer(err, func() {
+		if fields == nil {
+			return // it was not found
+		}
+		f.Value, f.Perhaps = value, nil
+		o.compare("the answer", fields)
+		for name, f := range o.Fields {
+			f.Value, f.Perhaps = fields[name], nil
+		}
+	})
+}
+
+func (w *person) updateDeployment(ctx context.Context, o *told, name, value string) (map[string]string, error) {
+	d, err := w.client.AppsV1().Deployments(namespace).Get(ctx, o.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	fieldsOf := func(d *appsv1.Deployment) map[string]string {
+		return map[string]string{replicasField: fmt.Sprint(*d.Spec.Replicas), roundField: d.Spec.Template.Spec.Containers[0].Env[0].Value}
+	}
+	o.compare("what was read", fieldsOf(d))
+	if name == roundField {
+		d.Spec.Template.Spec.Containers[0].Env[0].Value = value
+	} else {
+		replicas, err := strconv.ParseInt(value, 10, 32)
+		if err != nil {
+			return nil, err
+		}
+		d.Spec.Replicas = new(int32(replicas))
+	}
+	d, err = w.client.AppsV1().Deployments(namespace).Update(ctx, d, metav1.UpdateOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return fieldsOf(d), nil
+}
+
+func (w *person) updateConfigMap(ctx context.Context, o *told, _, value string) (map[string]string, error) {
+	m, err := w.client.CoreV1().ConfigMaps(namespace).Get(ctx, o.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	o.compare("what was read", map[string]string{numberField: m.Data["n"]})
+	m.Data["n"] = value
+	m, err = w.client.CoreV1().ConfigMaps(namespace).Update(ctx, m, metav1.UpdateOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{numberField: m.Data["n"]}, nil
+}
+
+// compare notes where the front door says what it cannot have. Only the one person whose object it is calls it.
+func (o *told) compare(what string, fields map[string]string) {
+	for name, value := range fields {
+		if f := o.Fields[name]; !f.may(value) {
+			o.Wrong = append(o.Wrong, fmt.Sprintf("%s %s has %s %s, which was set to %s, and since, without an answer, to %v", time.Now().Format("15:04:05.000"), what, name, value, f.Value, f.Perhaps))
+		}
+	}
 }
