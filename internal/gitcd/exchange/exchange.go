@@ -247,7 +247,8 @@ func (x *Exchange) alarm(at time.Time) (ring <-chan time.Time, stop func()) {
 // fails only for good: what the link does wrong is tried again.
 func (x *Exchange) step(ctx context.Context) (wake time.Time, err error) {
 	x.listen()
-	if now := x.o.Clock.Now(); now.Before(x.retry) {
+	now := x.o.Clock.Now()
+	if now.Before(x.retry) {
 		return x.retry, nil
 	}
 	for _, part := range []func(context.Context) error{x.resync, x.pull, x.push} {
@@ -271,13 +272,13 @@ func (x *Exchange) step(ctx context.Context) (wake time.Time, err error) {
 			s.LastError = ""
 		}
 	})
-	return x.due(), nil
+	return x.due(now), nil
 }
 
-// due returns the earliest moment at which waiting ends.
-func (x *Exchange) due() time.Time {
+// due returns the earliest moment at which waiting ends. What ended since now, when
+// the step began, counts: the step may have looked before it did, and nobody else would wake it.
+func (x *Exchange) due(now time.Time) time.Time {
 	var wake time.Time
-	now := x.o.Clock.Now()
 	if !x.awaited.IsZero() && now.Before(x.until) { // once that is over, only news of main ends it
 		wake = x.until
 	}
