@@ -125,13 +125,27 @@ type member struct {
 // join starts a heaven and waits until its kube-apiserver is ready.
 func (c *cluster) join(t *testing.T, branch string) *member {
 	t.Helper()
-	m := &member{c: c, name: filepath.Base(branch), branch: branch, port: testbin.Port(t), link: newLink(t, c.hubAddr)}
-	c.ca.leaf(t, m.name, branch)
-	more, reconciler := m.holds(t), "none"
+	port, reconciler, more := testbin.Port(t), "none", ""
 	if branch == "heavens/apiserver" {
 		reconciler = "lease"
-		more += fmt.Sprintf("genesis: {readyURL: \"https://127.0.0.1:%d/readyz\", caFile: %[2]s/ca.crt, certFile: %[2]s/admin.crt, keyFile: %[2]s/admin.key}\n", m.port, c.path("pki"))
+		more = fmt.Sprintf("genesis: {readyURL: \"https://127.0.0.1:%d/readyz\", caFile: %[2]s/ca.crt, certFile: %[2]s/admin.crt, keyFile: %[2]s/admin.key}\n", port, c.path("pki"))
 	}
+	m := c.enter(t, branch, more)
+	m.port = port
+	m.kube = c.start(t, m.name+"-kube-apiserver", "kube-apiserver", m.apiServerArgs(reconciler)...)
+	m.client = m.connect(t, "admin")
+	eventually(t, patience, "kube-apiserver of "+m.name, func(ctx context.Context) error {
+		return m.client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	})
+	return m
+}
+
+// enter starts the gitcd of a heaven; more is of its configuration.
+func (c *cluster) enter(t *testing.T, branch, more string) *member {
+	t.Helper()
+	m := &member{c: c, name: filepath.Base(branch), branch: branch, link: newLink(t, c.hubAddr)}
+	c.ca.leaf(t, m.name, branch)
+	more += m.holds(t)
 	if c.tuning.eager {
 		more += "grains: [{prefix: /registry/leases/kube-node-lease/, grain: Full}]\n"
 	}
@@ -151,11 +165,6 @@ upstream: {url: "https://%s", caFile: %s, certFile: %s.crt, keyFile: %[7]s.key}
 			return err
 		}
 		return conn.Close()
-	})
-	m.kube = c.start(t, m.name+"-kube-apiserver", "kube-apiserver", m.apiServerArgs(reconciler)...)
-	m.client = m.connect(t, "admin")
-	eventually(t, patience, "kube-apiserver of "+m.name, func(ctx context.Context) error {
-		return m.client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 	})
 	return m
 }

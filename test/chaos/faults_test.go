@@ -90,7 +90,11 @@ func plan(seed uint64, targets []target, duration, longest time.Duration) []faul
 		}
 		faults = append(faults, f)
 	}
-	faults = append(faults, kills(rng, targets, duration)...)
+	pause := 4 * time.Second
+	if *killsFlag {
+		pause = 1500 * time.Millisecond
+	}
+	faults = append(faults, kills(rng, targets, duration, pause)...)
 	slices.SortStableFunc(faults, func(a, b fault) int { return cmp.Compare(a.At, b.At) })
 	return faults
 }
@@ -105,7 +109,7 @@ const (
 
 // kills has each gitcd killed in turn: at any time, amid a push, before it hears what came of it, and
 // with acknowledged writes that nobody else has. They may meet other faults, and one another.
-func kills(rng *rand.Rand, targets []target, duration time.Duration) []fault {
+func kills(rng *rand.Rand, targets []target, duration, pause time.Duration) []fault {
 	var all []target
 	for _, t := range targets {
 		if t.over != nil {
@@ -113,13 +117,10 @@ func kills(rng *rand.Rand, targets []target, duration time.Duration) []fault {
 		}
 	}
 	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	pause := min(4*time.Second, duration/time.Duration(len(all)+1))
-	if *killsFlag {
-		pause = 1500 * time.Millisecond
-	}
+	pause = min(pause, duration/time.Duration(len(all)+1))
 	var faults []fault
 	for i, at := 0, pause; at < duration-time.Second; i, at = i+1, at+pause {
-		f := fault{At: at, Target: all[i%len(all)].name, For: time.Duration(100+rng.IntN(2000)) * time.Millisecond, late: time.Duration(rng.IntN(6)) * time.Millisecond}
+		f := fault{At: at, Target: all[i%len(all)].name, For: time.Duration(100+rng.Int64N(int64(pause/2/time.Millisecond))) * time.Millisecond, late: time.Duration(rng.IntN(6)) * time.Millisecond}
 		f.What = []string{atAnyTime, atAPush, atAPush, atAnAnswer, unheard, unheard}[rng.IntN(6)]
 		faults = append(faults, f)
 	}

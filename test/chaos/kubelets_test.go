@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,8 +34,9 @@ const (
 func nodeGroup(index int) string { return fmt.Sprintf("%s-n%d", ownGroup, index) }
 
 // TestKubelets is TestHollow with nodes that are not: kubelets, containerds and
-// containers. It runs in network and mount namespaces, and in a control group,
-// of its own; with them all goes that it started.
+// containers. It runs in namespaces (processes, network, mounts) and in a control
+// group of its own. With its first process all others end, and with them what
+// they mounted, however it ends itself: by a failure, a signal, or its time limit.
 func TestKubelets(t *testing.T) {
 	tune := shippedTuning()
 	if tune.dir = os.Getenv(insideEnv); tune.dir == "" {
@@ -52,16 +54,8 @@ func outside(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("kubelets need root")
 	}
-	// Not the test's own directory, which would be removed before what is mounted in it has gone.
-	dir, err := os.MkdirTemp("", "chaos") //nolint:usetesting // see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	// Not in the test's own directory, which would be removed before what is mounted in it has gone.
+	const prefix = ownGroup + "-run"
 	groups := []string{ownGroup}
 	for i := range *nodesFlag {
 		groups = append(groups, nodeGroup(i+1))
@@ -72,8 +66,21 @@ func outside(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		dirs, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, dir := range dirs {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Error(err)
+			}
+		}
 	}
-	sweep() // what a run that was killed may have left
+	sweep()                              // groups and files of a run that was killed
+	dir, err := os.MkdirTemp("", prefix) //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, g := range groups {
 		if err := cgroup.Create(g); err != nil {
 			t.Fatal(err)
@@ -89,7 +96,7 @@ func outside(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), insideEnv+"="+dir)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Run(); err != nil {
 		t.Errorf("inside: %v", err)
 	}
@@ -102,6 +109,9 @@ func inside(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{

@@ -332,9 +332,20 @@ func (o *oracle) quarantined() {
 			if err != nil {
 				o.t.Fatal(err)
 			}
+			if leaked(text) {
+				o.t.Logf("an API server cleaned up what had not leaked, and its gate kept that out of main: %s of %s", path, m.branch)
+				continue
+			}
 			o.wrong = append(o.wrong, fmt.Sprintf("QUARANTINED: what %s did to %s\n%s", m.branch, path, text))
 		}
 	}
+}
+
+// leaked says whether a record is of an API server's repair: one that hears of a Service more than a minute
+// after it was made, and of its address first, takes the address for leaked. See docs/shortcomings.md.
+func leaked(text string) bool {
+	var r struct{ Key, Verb string }
+	return json.Unmarshal([]byte(text), &r) == nil && r.Verb == "delete" && strings.HasPrefix(r.Key, "/registry/ipaddresses/")
 }
 
 // conflicts counts what was put on record, for a person to look at.
