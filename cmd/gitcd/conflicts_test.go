@@ -4,18 +4,12 @@
 package main_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -177,43 +171,10 @@ func apiServer(t *testing.T) string {
 	t.Helper()
 	dir, etcd := t.TempDir(), testbin.URL(t)
 	serve(t, []string{etcd}, "--memory", "--listen", etcd)
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalECPrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, dir, "sa.key", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})))
-	write(t, dir, "tokens", "secret,admin,admin,system:masters\n")
-	port := testbin.Port(t)
-	write(t, dir, "kubeconfig", fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: x\nclusters: [{name: x, cluster: {server: \"https://127.0.0.1:%d\", insecure-skip-tls-verify: true}}]\n"+
-		"users: [{name: x, user: {token: secret}}]\ncontexts: [{name: x, context: {cluster: x, user: x}}]\n", port))
-	key := filepath.Join(dir, "sa.key")
-	cmd := exec.CommandContext(t.Context(), testbin.Path(t, "kube-apiserver"), "--etcd-servers="+etcd, "--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port),
-		"--cert-dir="+filepath.Join(dir, "certs"), "--token-auth-file="+filepath.Join(dir, "tokens"), "--authorization-mode=RBAC", "--endpoint-reconciler-type=none",
-		"--service-cluster-ip-range=10.203.0.0/16", "--storage-media-type=application/json", "--disable-admission-plugins=ServiceAccount",
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+key, "--service-account-signing-key-file="+key)
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = log.Close()
-	})
-	kubeconfig := filepath.Join(dir, "kubeconfig")
-	eventually(t, "kube-apiserver is ready", func() bool {
-		_, err := output(t, testbin.Path(t, "kubectl"), "--kubeconfig", kubeconfig, "get", "--raw", "/readyz")
-		return err == nil
-	})
-	return kubeconfig
+	server := testbin.StartAPIServer(t, etcd)
+	write(t, dir, "kubeconfig", fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: x\nclusters: [{name: x, cluster: {server: %q, insecure-skip-tls-verify: true}}]\n"+
+		"users: [{name: x, user: {token: %s}}]\ncontexts: [{name: x, context: {cluster: x, user: x}}]\n", server.URL, server.Token))
+	return filepath.Join(dir, "kubeconfig")
 }
 
 // TestConflictsTakeOther writes the other side's value through a real API server.

@@ -5,18 +5,12 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +18,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -247,30 +240,12 @@ func hostAPIServer(t *testing.T) *rest.Config {
 	if out, err := exec.CommandContext(t.Context(), testbin.Path(t, "gitcd"), "init", "--config", filepath.Join(dir, "gitcd.yaml")).CombinedOutput(); err != nil {
 		t.Fatalf("gitcd init: %v\n%s", err, out)
 	}
-	start(t, testbin.Path(t, "gitcd"), "serve", "--config", filepath.Join(dir, "gitcd.yaml"))
-
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "sa.key"), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
-	write(t, filepath.Join(dir, "tokens"), []byte("t,admin,admin,system:masters\n"))
-	port := testbin.Port(t)
-	start(t, testbin.Path(t, "kube-apiserver"), "--etcd-servers="+socket, "--storage-media-type=application/json",
-		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port), "--endpoint-reconciler-type=none",
-		"--cert-dir="+filepath.Join(dir, "certs"), "--token-auth-file="+filepath.Join(dir, "tokens"), "--authorization-mode=RBAC",
-		"--service-account-issuer=https://host", "--service-account-key-file="+filepath.Join(dir, "sa.key"),
-		"--service-account-signing-key-file="+filepath.Join(dir, "sa.key"), "--service-cluster-ip-range=10.96.0.0/24", "--disable-admission-plugins=ServiceAccount")
-
-	server := fmt.Sprintf("https://127.0.0.1:%d", port)
+	testbin.Start(t, "gitcd", "serve", "--config", filepath.Join(dir, "gitcd.yaml"))
+	server := testbin.StartAPIServer(t, socket)
 	kubeconfig := filepath.Join(dir, "kubeconfig")
 	if err := clientcmd.WriteToFile(clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{"h": {Server: server, InsecureSkipTLSVerify: true}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"h": {Token: "t"}},
+		Clusters:       map[string]*clientcmdapi.Cluster{"h": {Server: server.URL, InsecureSkipTLSVerify: true}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"h": {Token: server.Token}},
 		Contexts:       map[string]*clientcmdapi.Context{"h": {Cluster: "h", AuthInfo: "h"}},
 		CurrentContext: "h",
 	}, kubeconfig); err != nil {
@@ -281,37 +256,7 @@ func hostAPIServer(t *testing.T) *rest.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	discover, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, func(ctx context.Context) error { return discover.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() })
 	return config
-}
-
-// start runs a program until the test ends; a failed test shows its last words.
-func start(t *testing.T, program string, args ...string) {
-	t.Helper()
-	out, err := os.CreateTemp(t.TempDir(), "log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, args...)
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait()
-		kill.Stop()
-		if text, err := os.ReadFile(out.Name()); err == nil && t.Failed() {
-			t.Logf("%s said, at the end:\n%s", filepath.Base(program), text[max(0, len(text)-3000):])
-		}
-		_ = out.Close()
-	})
 }
 
 func eventually(t *testing.T, try func(context.Context) error) {

@@ -13,8 +13,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -22,12 +20,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/hosttest"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
 )
 
@@ -48,7 +46,7 @@ type host struct {
 	*GomegaWithT
 	t      *testing.T
 	client client.Client
-	writes int
+	writes hosttest.Writes
 	hub    *fakeHub
 	r      *Reconciler
 }
@@ -57,33 +55,10 @@ var name = client.ObjectKey{Namespace: "default", Name: "blue"}
 
 func newHost(t *testing.T, objects ...client.Object) *host {
 	t.Helper()
-	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, clusterv1.AddToScheme, heavenv1.AddToScheme} {
-		if err := add(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	h := &host{GomegaWithT: NewWithT(t), t: t, hub: &fakeHub{}}
-	h.client = fake.NewClientBuilder().WithScheme(s).WithObjects(append(objects, wanted(t))...).
+	h.client = fake.NewClientBuilder().WithScheme(hosttest.Scheme(t)).WithObjects(append(objects, wanted(t))...).
 		WithStatusSubresource(&heavenv1.AutomatedMerge{}, &appsv1.Deployment{}).
-		WithInterceptorFuncs(interceptor.Funcs{
-			Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
-				h.writes++
-				return c.Apply(ctx, o, opts...)
-			},
-			Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-				h.writes++
-				return c.Patch(ctx, o, p, opts...)
-			},
-			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-				h.writes++
-				return c.SubResource(sub).Patch(ctx, o, p, opts...)
-			},
-			Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
-				h.writes++
-				return c.Delete(ctx, o, opts...)
-			},
-		}).Build()
+		WithInterceptorFuncs(h.writes.Funcs()).Build()
 	h.r = &Reconciler{
 		Client: h.client, Recorder: events.NewFakeRecorder(1000), Hubs: h.hub,
 		Clock: clocktesting.NewFakePassiveClock(time.Now()),
@@ -114,14 +89,7 @@ func (h *host) reconcile() time.Duration {
 // settle reconciles until nothing is written any more.
 func (h *host) settle() {
 	h.t.Helper()
-	for range 10 {
-		before := h.writes
-		h.reconcile()
-		if h.writes == before {
-			return
-		}
-	}
-	h.t.Fatal("after 10 reconciles there is still something to write")
+	h.writes.Settle(h.t, func() { h.reconcile() })
 }
 
 func (h *host) get(name string, into client.Object) {
@@ -238,11 +206,11 @@ func TestReconcile100TimesWritesNothing(t *testing.T) {
 		Forge:      &HubForge{URL: "https://forge", OldestUnpushed: new(time.Now()), Branches: []HubForgeBranch{{Name: "heavens/b", Oldest: new(time.Now())}}},
 	}
 	h.settle()
-	before := h.writes
+	before := h.writes.Count()
 	for range 100 {
 		h.reconcile()
 	}
-	h.Expect(h.writes).To(Equal(before))
+	h.Expect(h.writes.Count()).To(Equal(before))
 }
 
 func TestTheHubIsAskedWithTheAdminsCertificate(t *testing.T) {

@@ -14,30 +14,16 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/hosttest"
 )
 
 // warnings are the Events that were recorded since they were last asked for.
 func (h *host) warnings() []string {
 	h.t.Helper()
-	recorder, ok := h.r.Recorder.(*events.FakeRecorder)
-	if !ok {
-		h.t.Fatal("no fake recorder")
-	}
-	var out []string
-	for {
-		select {
-		case e := <-recorder.Events:
-			if strings.HasPrefix(e, "Warning ConflictRecorded") || strings.HasPrefix(e, "Warning ChangeQuarantined") {
-				out = append(out, e)
-			}
-		default:
-			return out
-		}
-	}
+	return hosttest.Warnings(h.t, h.r.Recorder, "ConflictRecorded", "ChangeQuarantined")
 }
 
 // running is a hub that answers.

@@ -4,7 +4,6 @@
 package gitbackedmachine_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -32,37 +29,23 @@ import (
 	"github.com/trishanku-org/cluster-api-provider-headless/controllers/gitbackedmachine"
 	"github.com/trishanku-org/cluster-api-provider-headless/controllers/gitrepository"
 	"github.com/trishanku-org/cluster-api-provider-headless/controllers/headlessconfig"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/hosttest"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
 )
 
-type reconciler interface {
-	SetupWithManager(ctx context.Context, mgr ctrl.Manager, o controller.Options) error
-}
+const patience = 60 * time.Second
 
-// run runs a provider's controllers as its manager does: Secrets are read from the API server, not from a cache.
-func run(t *testing.T, config *rest.Config, s *runtime.Scheme, reconcilers func(client.Client) []reconciler) {
+// manager is a provider's: with the rights of its release, and Secrets are read from the API server, not from a cache.
+func manager(t *testing.T, admin *rest.Config, provider string) ctrl.Manager {
 	t.Helper()
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: s, Metrics: server.Options{BindAddress: "0"},
+	mgr, err := ctrl.NewManager(hosttest.As(t, admin, provider), ctrl.Options{
+		Scheme: hosttest.Scheme(t), Metrics: server.Options{BindAddress: "0"},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	for _, r := range reconcilers(mgr.GetClient()) {
-		if err := r.SetupWithManager(ctx, mgr, controller.Options{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("manager: %v", err)
-		}
-	})
+	return mgr
 }
 
 func meta(name string, owners ...metav1.OwnerReference) metav1.ObjectMeta {
@@ -77,25 +60,16 @@ func ownedBy(kind string, o client.Object) metav1.OwnerReference {
 // and back to nothing, with schemas, defaults, and the rights of the release.
 func TestWorkerOnARealAPIServer(t *testing.T) {
 	ctrl.SetLogger(klog.Background())
-	config := hostAPIServer(t)
-	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{
-		scheme.AddToScheme, clusterv1.AddToScheme, heavenv1.AddToScheme, controlplanev1.AddToScheme, infrav1.AddToScheme, bootstrapv1.AddToScheme,
-	} {
-		if err := add(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c, err := client.New(config, client.Options{Scheme: s})
+	config := hosttest.APIServer(t)
+	c, err := client.New(config, client.Options{Scheme: hosttest.Scheme(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, as(t, c, config, "infrastructure"), s, func(c client.Client) []reconciler {
-		return []reconciler{&gitrepository.Reconciler{Client: c}, &gitbackedcluster.Reconciler{Client: c}, &gitbackedmachine.Reconciler{Client: c}}
-	})
-	run(t, as(t, c, config, "bootstrap"), s, func(c client.Client) []reconciler {
-		return []reconciler{&headlessconfig.Reconciler{Client: c}}
-	})
+	mgr := manager(t, config, "infrastructure")
+	hosttest.Run(t, mgr, controller.Options{}, &gitrepository.Reconciler{Client: mgr.GetClient()},
+		&gitbackedcluster.Reconciler{Client: mgr.GetClient()}, &gitbackedmachine.Reconciler{Client: mgr.GetClient()})
+	mgr = manager(t, config, "bootstrap")
+	hosttest.Run(t, mgr, controller.Options{}, &headlessconfig.Reconciler{Client: mgr.GetClient()})
 	g, ctx := NewWithT(t), t.Context()
 	read := func(o client.Object) func() error {
 		return func() error { return c.Get(ctx, client.ObjectKeyFromObject(o), o) }

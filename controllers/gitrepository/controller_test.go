@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util/conditions"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -16,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/hosttest"
 )
 
 func TestVerdicts(t *testing.T) {
@@ -40,13 +40,7 @@ func TestVerdicts(t *testing.T) {
 // reconcile runs the reconciler until it changes nothing any more.
 func reconcile(t *testing.T, objects ...client.Object) (*heavenv1.GitRepository, client.Client) {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clusterv1.AddToScheme, heavenv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&heavenv1.GitRepository{}).WithObjects(objects...).Build()
+	c := fake.NewClientBuilder().WithScheme(hosttest.Scheme(t)).WithStatusSubresource(&heavenv1.GitRepository{}).WithObjects(objects...).Build()
 	key := client.ObjectKey{Namespace: "default", Name: "blue"}
 	for range 3 {
 		if _, err := (&Reconciler{Client: c}).Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); err != nil {

@@ -25,6 +25,7 @@ import (
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	infrav1 "github.com/trishanku-org/cluster-api-provider-headless/api/infrastructure/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/hosttest"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
 )
 
@@ -85,15 +86,7 @@ type world struct {
 // newWorld has the given objects and, unless bare, the cluster's Secrets as the control plane makes them.
 func newWorld(t *testing.T, bare bool, objects ...client.Object) *world {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, clusterv1.AddToScheme, heavenv1.AddToScheme, infrav1.AddToScheme, bootstrapv1.AddToScheme, controlplanev1.AddToScheme,
-	} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&bootstrapv1.HeadlessConfig{}).WithObjects(objects...).Build()
+	c := fake.NewClientBuilder().WithScheme(hosttest.Scheme(t)).WithStatusSubresource(&bootstrapv1.HeadlessConfig{}).WithObjects(objects...).Build()
 	w := &world{Client: c, t: t, events: events.NewFakeRecorder(20)}
 	w.r = &Reconciler{Client: w, Clock: clocktesting.NewFakePassiveClock(time.Now()), recorder: w.events}
 	if !bare {

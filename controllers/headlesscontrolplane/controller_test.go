@@ -13,8 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -23,10 +21,10 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/hosttest"
 )
 
 // fakeProber answers what the test says.
@@ -49,7 +47,7 @@ type host struct {
 	*GomegaWithT
 	t      *testing.T
 	client client.Client
-	writes int
+	writes hosttest.Writes
 	prober *fakeProber
 	r      *Reconciler
 }
@@ -58,12 +56,6 @@ var name = client.ObjectKey{Namespace: "default", Name: "blue-x7k2p"}
 
 func newHost(t *testing.T, change func(*clusterv1.Cluster, *controlplanev1.HeadlessControlPlane)) *host {
 	t.Helper()
-	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, clusterv1.AddToScheme, heavenv1.AddToScheme, controlplanev1.AddToScheme} {
-		if err := add(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	cluster := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "blue", UID: "cluster-uid"}}
 	cluster.Status.Initialization.InfrastructureProvisioned = new(true)
 	hcp := &controlplanev1.HeadlessControlPlane{ObjectMeta: metav1.ObjectMeta{
@@ -75,57 +67,25 @@ func newHost(t *testing.T, change func(*clusterv1.Cluster, *controlplanev1.Headl
 		change(cluster, hcp)
 	}
 	h := &host{GomegaWithT: NewWithT(t), t: t, prober: &fakeProber{}}
-	h.client = fake.NewClientBuilder().WithScheme(s).WithObjects(cluster, hcp).
+	h.client = fake.NewClientBuilder().WithScheme(hosttest.Scheme(t)).WithObjects(cluster, hcp).
 		WithStatusSubresource(&controlplanev1.HeadlessControlPlane{}, &heavenv1.TrishankuHeaven{}, &heavenv1.AutomatedMerge{}, &clusterv1.Cluster{}).
-		WithInterceptorFuncs(h.counting()).Build()
+		WithInterceptorFuncs(h.writes.Funcs()).Build()
 	h.r = &Reconciler{
 		Client: h.client, Recorder: events.NewFakeRecorder(1000), Prober: h.prober, Clock: clocktesting.NewFakePassiveClock(time.Now()),
 	}
 	return h
 }
 
-func (h *host) counting() interceptor.Funcs {
-	return interceptor.Funcs{
-		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
-			h.writes++
-			return c.Apply(ctx, o, opts...)
-		},
-		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-			h.writes++
-			return c.Create(ctx, o, opts...)
-		},
-		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
-			h.writes++
-			return c.Update(ctx, o, opts...)
-		},
-		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			h.writes++
-			return c.Patch(ctx, o, p, opts...)
-		},
-		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-			h.writes++
-			return c.SubResource(sub).Patch(ctx, o, p, opts...)
-		},
-		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
-			h.writes++
-			return c.Delete(ctx, o, opts...)
-		},
-	}
-}
-
 // settle reconciles until nothing is written any more, and answers with the time after which to look again.
 func (h *host) settle() time.Duration {
 	h.t.Helper()
-	for range 10 {
-		before := h.writes
+	var again time.Duration
+	h.writes.Settle(h.t, func() {
 		result, err := h.r.Reconcile(h.t.Context(), ctrl.Request{NamespacedName: name})
 		h.Expect(err).NotTo(HaveOccurred())
-		if h.writes == before {
-			return result.RequeueAfter
-		}
-	}
-	h.t.Fatal("after 10 reconciles there is still something to write")
-	return 0
+		again = result.RequeueAfter
+	})
+	return again
 }
 
 func (h *host) exists(name string, o client.Object) bool {
@@ -255,12 +215,12 @@ func TestFromNothingToAvailable(t *testing.T) {
 func TestReconcile100TimesWritesNothing(t *testing.T) {
 	h := newHost(t, nil)
 	h.available()
-	before := h.writes
+	before := h.writes.Count()
 	for range 100 {
 		_, err := h.r.Reconcile(t.Context(), ctrl.Request{NamespacedName: name})
 		h.Expect(err).NotTo(HaveOccurred())
 	}
-	h.Expect(h.writes).To(Equal(before))
+	h.Expect(h.writes.Count()).To(Equal(before))
 }
 
 // Law 5, and the front door being down does not take the components away.
@@ -350,10 +310,10 @@ func TestAMovedControlPlaneIsNotTakenDown(t *testing.T) {
 	moved.Annotations = map[string]string{deleteForMove: ""}
 	h.Expect(h.client.Update(t.Context(), moved)).To(Succeed())
 	h.Expect(h.client.Delete(t.Context(), moved)).To(Succeed())
-	before := h.writes
+	before := h.writes.Count()
 	_, err := h.r.Reconcile(t.Context(), ctrl.Request{NamespacedName: name})
 	h.Expect(err).NotTo(HaveOccurred())
-	h.Expect(h.writes).To(Equal(before))
+	h.Expect(h.writes.Count()).To(Equal(before))
 	for _, heaven := range []string{"blue-apiserver", "blue-kube-scheduler"} {
 		h.Expect(h.exists(heaven, &heavenv1.TrishankuHeaven{})).To(BeTrue())
 	}

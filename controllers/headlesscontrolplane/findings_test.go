@@ -4,37 +4,22 @@
 package headlesscontrolplane
 
 import (
-	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/cluster-api/util/conditions"
 
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/hosttest"
 )
 
 // warnings are the Events about findings that were recorded since they were last asked for.
 func (h *host) warnings() []string {
 	h.t.Helper()
-	recorder, ok := h.r.Recorder.(*events.FakeRecorder)
-	if !ok {
-		h.t.Fatal("no fake recorder")
-	}
-	var out []string
-	for {
-		select {
-		case e := <-recorder.Events:
-			if strings.HasPrefix(e, "Warning ConflictRecorded") || strings.HasPrefix(e, "Warning ChangeQuarantined") {
-				out = append(out, e)
-			}
-		default:
-			return out
-		}
-	}
+	return hosttest.Warnings(h.t, h.r.Recorder, "ConflictRecorded", "ChangeQuarantined")
 }
 
 // TestFindingsAreShown mirrors what the hub has found, and tells of what is new in one Event each.

@@ -5,9 +5,6 @@ package headlesscontrolplane_test
 
 import (
 	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,10 +12,8 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -27,15 +22,14 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/controllers/automatedmerge"
 	"github.com/trishanku-org/cluster-api-provider-headless/controllers/headlesscontrolplane"
 	"github.com/trishanku-org/cluster-api-provider-headless/controllers/trishankuheaven"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/hosttest"
 )
 
 const patience = 60 * time.Second
@@ -54,92 +48,20 @@ type prober struct{}
 
 func (prober) Ready(context.Context, []byte) error { return nil }
 
-func testScheme(t *testing.T) *runtime.Scheme {
-	t.Helper()
-	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, clusterv1.AddToScheme, heavenv1.AddToScheme, controlplanev1.AddToScheme} {
-		if err := add(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return s
-}
-
-func installCRDs(t *testing.T, config *rest.Config) {
-	t.Helper()
-	core, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/cluster-api").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	bases := filepath.Join("..", "..", "config")
-	_, err = envtest.InstallCRDs(config, envtest.CRDInstallOptions{
-		Paths: []string{
-			filepath.Join(strings.TrimSpace(string(core)), "core", "config", "crd", "bases", "cluster.x-k8s.io_clusters.yaml"),
-			filepath.Join(bases, "controlplane", "crd", "bases"),
-			filepath.Join(bases, "infrastructure", "crd", "bases", "heaven.trishanku.org_gitrepositories.yaml"),
-		},
-		ErrorIfPathMissing: true,
-		MaxTime:            patience,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// asManager is the API server as the provider's ServiceAccount sees it: with the rights that the release gives, and no
-// other.
-func asManager(t *testing.T, c client.Client, config *rest.Config) *rest.Config {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "config", "controlplane", "rbac", "role.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	role := &rbacv1.ClusterRole{}
-	if err := yaml.Unmarshal(text, role); err != nil {
-		t.Fatal(err)
-	}
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "manager"}},
-	}
-	for _, o := range []client.Object{role, binding} {
-		if err := c.Create(t.Context(), o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	manager := rest.CopyConfig(config)
-	manager.Impersonate = rest.ImpersonationConfig{UserName: "manager"}
-	return manager
-}
-
 // startControllers runs the three controllers as the manager does.
-func startControllers(t *testing.T, config *rest.Config, s *runtime.Scheme) {
+func startControllers(t *testing.T, config *rest.Config) {
 	t.Helper()
 	ctrl.SetLogger(klog.Background())
-	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: s, Metrics: server.Options{BindAddress: "0"}})
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: hosttest.Scheme(t), Metrics: server.Options{BindAddress: "0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, now, o := mgr.GetClient(), clock.RealClock{}, controller.Options{MaxConcurrentReconciles: 4}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	for _, err := range []error{
-		(&headlesscontrolplane.Reconciler{Client: c, Clock: now, Recorder: mgr.GetEventRecorder("hcp"), Prober: prober{}}).SetupWithManager(ctx, mgr, o),
-		(&trishankuheaven.Reconciler{Client: c, Clock: now, Recorder: mgr.GetEventRecorder("heaven")}).SetupWithManager(ctx, mgr, o),
-		(&automatedmerge.Reconciler{Client: c, Clock: now, Recorder: mgr.GetEventRecorder("merge"), Hubs: hubs{}}).SetupWithManager(ctx, mgr, o),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("manager: %v", err)
-		}
-	})
+	c, now := mgr.GetClient(), clock.RealClock{}
+	hosttest.Run(t, mgr, controller.Options{MaxConcurrentReconciles: 4},
+		&headlesscontrolplane.Reconciler{Client: c, Clock: now, Recorder: mgr.GetEventRecorder("hcp"), Prober: prober{}},
+		&trishankuheaven.Reconciler{Client: c, Clock: now, Recorder: mgr.GetEventRecorder("heaven")},
+		&automatedmerge.Reconciler{Client: c, Clock: now, Recorder: mgr.GetEventRecorder("merge"), Hubs: hubs{}},
+	)
 }
 
 // runDeployments does what a host cluster would: it says of each Deployment that its pod is ready.
@@ -192,15 +114,13 @@ func versions(t *testing.T, c client.Client) map[string]string {
 // A whole control plane, created, at rest and deleted, against a real API server with its defaults, schemas and
 // server-side apply.
 func TestControlPlaneOnARealAPIServer(t *testing.T) {
-	config := hostAPIServer(t)
-	s := testScheme(t)
-	installCRDs(t, config)
-	c, err := client.New(config, client.Options{Scheme: s})
+	config := hosttest.APIServer(t)
+	c, err := client.New(config, client.Options{Scheme: hosttest.Scheme(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := NewWithT(t)
-	startControllers(t, asManager(t, c, config), s)
+	startControllers(t, hosttest.As(t, config, "controlplane"))
 	ctx := t.Context()
 
 	cluster := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "blue"}}

@@ -4,7 +4,6 @@
 package trishankuheaven
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -12,8 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -21,11 +18,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	controlplanev1 "github.com/trishanku-org/cluster-api-provider-headless/api/controlplane/v1alpha1"
 	heavenv1 "github.com/trishanku-org/cluster-api-provider-headless/api/heaven/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/heaven"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/hosttest"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/pki"
 )
 
@@ -34,7 +31,7 @@ type host struct {
 	*GomegaWithT
 	t      *testing.T
 	client client.Client
-	writes int
+	writes hosttest.Writes
 	clock  *clocktesting.FakePassiveClock
 	r      *Reconciler
 	name   client.ObjectKey
@@ -42,37 +39,10 @@ type host struct {
 
 func newHost(t *testing.T, objects ...client.Object) *host {
 	t.Helper()
-	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, clusterv1.AddToScheme, heavenv1.AddToScheme, controlplanev1.AddToScheme} {
-		if err := add(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	h := &host{GomegaWithT: NewWithT(t), t: t, clock: clocktesting.NewFakePassiveClock(time.Now())}
-	h.client = fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).
+	h.client = fake.NewClientBuilder().WithScheme(hosttest.Scheme(t)).WithObjects(objects...).
 		WithStatusSubresource(&heavenv1.TrishankuHeaven{}, &heavenv1.AutomatedMerge{}, &appsv1.Deployment{}).
-		WithInterceptorFuncs(interceptor.Funcs{
-			Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
-				h.writes++
-				return c.Apply(ctx, o, opts...)
-			},
-			Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-				h.writes++
-				return c.Create(ctx, o, opts...)
-			},
-			Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-				h.writes++
-				return c.Patch(ctx, o, p, opts...)
-			},
-			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-				h.writes++
-				return c.SubResource(sub).Patch(ctx, o, p, opts...)
-			},
-			Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
-				h.writes++
-				return c.Delete(ctx, o, opts...)
-			},
-		}).Build()
+		WithInterceptorFuncs(h.writes.Funcs()).Build()
 	h.r = &Reconciler{Client: h.client, Recorder: events.NewFakeRecorder(1000), Clock: h.clock}
 	return h
 }
@@ -80,15 +50,10 @@ func newHost(t *testing.T, objects ...client.Object) *host {
 // settle reconciles until nothing is written any more.
 func (h *host) settle() {
 	h.t.Helper()
-	for range 10 {
-		before := h.writes
+	h.writes.Settle(h.t, func() {
 		_, err := h.r.Reconcile(h.t.Context(), ctrl.Request{NamespacedName: h.name})
 		h.Expect(err).NotTo(HaveOccurred())
-		if h.writes == before {
-			return
-		}
-	}
-	h.t.Fatal("after 10 reconciles there is still something to write")
+	})
 }
 
 func (h *host) get(name string, into client.Object) {
@@ -212,13 +177,13 @@ func TestReconcile100TimesWritesNothing(t *testing.T) {
 	h.runPod(true)
 	h.settle()
 
-	before := h.writes
+	before := h.writes.Count()
 	for range 100 {
 		result, err := h.r.Reconcile(t.Context(), ctrl.Request{NamespacedName: h.name})
 		h.Expect(err).NotTo(HaveOccurred())
 		h.Expect(result.RequeueAfter).To(BeNumerically(">", time.Hour), "certificates grow old")
 	}
-	h.Expect(h.writes).To(Equal(before))
+	h.Expect(h.writes.Count()).To(Equal(before))
 }
 
 func digestOf(h *host) string {

@@ -1,17 +1,18 @@
 // Copyright The Trishanku Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testbin finds what tests of both wings run: the real programs in bin/,
-// and ports for them to listen on. Only tests import it.
+// Package testbin finds and starts what tests of both wings run: the real programs
+// in bin/, and addresses for them to listen on. Only tests import it.
 //
-//	$HEADLESS_BIN, else bin/ of the checkout ─► Dir, Path ─► exec.Command
-//	25000 to 29999, from a place of the process's own ─► Port, Address, URL
+//	$HEADLESS_BIN, else bin/ of the checkout ─► Dir, Path ─► Start, StartAPIServer
+//	25000 to 29999, from a place of the process's own ─► Port, Address, URL; Socket
 //
 // # Laws
 //
 //	T1 Said.  A program that was not built fails the test, with the command that builds it.
 //	T2 Once.  A process gives no port twice: one that a test is about to listen on looks as free as any other.
 //	T3 Apart. No port is one that the system gives to connections, or a cluster to its services.
+//	T4 Mortal. What is started ends with its test, and with the test's process if that is killed.
 package testbin
 
 import (
@@ -40,7 +41,7 @@ func Dir(t *testing.T, names ...string) string {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil { //nolint:gosec // who runs tests says where
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Fatalf("%v; run make build-test, or say with HEADLESS_BIN where %s is", err, name)
 		}
 	}

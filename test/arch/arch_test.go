@@ -180,12 +180,18 @@ func TestProviderWingImports(t *testing.T) {
 	}
 }
 
-// TestForTestsOnly keeps what finds programs for tests out of all that is built: both wings may use it there, and only there.
+// TestForTestsOnly keeps what runs programs and host clusters for tests out of all that is built.
 func TestForTestsOnly(t *testing.T) {
 	t.Parallel()
+	rooms := []string{"internal/testbin", "internal/hosttest"}
 	for _, p := range load(t) {
-		if slices.Contains(p.Imports, module+"/internal/testbin") {
-			t.Errorf("%s imports internal/testbin: it is for tests only", p.room())
+		if slices.Contains(rooms, p.room()) {
+			continue
+		}
+		for _, room := range rooms {
+			if slices.Contains(p.Imports, module+"/"+room) {
+				t.Errorf("%s imports %s: it is for tests only", p.room(), room)
+			}
 		}
 	}
 }

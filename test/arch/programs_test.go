@@ -14,8 +14,9 @@ import (
 )
 
 var (
-	asked = regexp.MustCompile(`testbin\.(?:Path|Dir)\(t((?:, "[^"]+")+)\)`)
-	built = regexp.MustCompile(`(?m)^build-test:.*\n\t@hack/build\.sh (.*)$`)
+	asked   = regexp.MustCompile(`testbin\.(?:Path|Dir)\(t((?:, "[^"]+")+)\)`)
+	started = regexp.MustCompile(`testbin\.Start\(t(, "[^"]+")`)
+	built   = regexp.MustCompile(`(?m)^build-test:.*\n\t@hack/build\.sh (.*)$`)
 )
 
 // TestProgramsAreBuilt holds that `make build-test` builds each program that a
@@ -38,7 +39,7 @@ func TestProgramsAreBuilt(t *testing.T) {
 		if err != nil || strings.Contains(string(text), "\n//go:build ") {
 			return err
 		}
-		for _, call := range asked.FindAllStringSubmatch(string(text), -1) {
+		for _, call := range slices.Concat(asked.FindAllStringSubmatch(string(text), -1), started.FindAllStringSubmatch(string(text), -1)) {
 			for _, name := range strings.FieldsFunc(call[1], func(r rune) bool { return strings.ContainsRune(`," `, r) }) {
 				found++
 				if !slices.Contains(have, name) {
