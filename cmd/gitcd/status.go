@@ -6,9 +6,7 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"io/fs"
 	"net/http"
-	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -117,21 +115,4 @@ func exchangeMetrics(gauge func(name, help string, value func() float64), x *exc
 }
 
 // size returns how many bytes the repository takes on disk, about.
-func (h *heaven) size() int64 { return directorySize(h.config.Repository) }
-
-func directorySize(dir string) int64 {
-	var total int64
-	walk := func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil //nolint:nilerr // a file that has just been removed takes no space
-		}
-		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
-			total += info.Size()
-		}
-		return nil
-	}
-	if err := filepath.WalkDir(dir, walk); err != nil {
-		return 0
-	}
-	return total
-}
+func (h *heaven) size() int64 { return bytesBelow(h.config.Repository) }
