@@ -40,6 +40,7 @@ func (x *Exchange) join(ctx context.Context, theirs gitobj.ID) error {
 func (x *Exchange) Use(s merge.Settings) {
 	if !reflect.DeepEqual(*x.settings.Load(), s) {
 		x.settings.Store(&s)
+		x.news.signal() // what a filter left out of main may be let in now
 	}
 }
 

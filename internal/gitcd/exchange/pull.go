@@ -87,7 +87,8 @@ func contains(ctx context.Context, repo Repository, head, id gitobj.ID) (bool, e
 
 // pull brings main home and merges it.
 func (x *Exchange) pull(ctx context.Context) error {
-	if x.main.IsZero() || x.main == x.joined || !x.known {
+	anew := x.using != x.settings.Load() // main may have what a filter left out
+	if x.main.IsZero() || x.main == x.joined && !anew || !x.known {
 		return nil
 	}
 	x.note(func(s *Status) { s.Behind = true })
@@ -97,7 +98,7 @@ func (x *Exchange) pull(ctx context.Context) error {
 	if old, err := x.compare(ctx); err != nil || old {
 		return err
 	}
-	if wait, err := x.idles(ctx); err != nil || wait {
+	if wait, err := x.idles(ctx); err != nil || wait && !anew {
 		return err
 	}
 	if !x.awaited.IsZero() {

@@ -60,3 +60,35 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// TestLiftedFilter lets a heaven have what its filter left out as soon as the hub says that the filter is no more: nobody
+// writes anything, and main stays where it is.
+func TestLiftedFilter(t *testing.T) {
+	const key = "/registry/secrets/default/s"
+	h := startHub(t)
+	h.halt()
+	h.o.Settings = merge.Settings{Branches: []merge.BranchSettings{{
+		Branch: "heavens/scheduler", FromMain: merge.Filter{Exclude: []string{"/registry/secrets/"}},
+	}}}
+	h.start()
+	a := newHeaven(t, h, "heavens/apiserver", "a").start(true)
+	a.put("/registry/start", "1")
+	b := newHeaven(t, h, "heavens/scheduler", "b").start(false)
+	settled(t, h, a, b)
+	a.put(key, "a's own")
+	a.put("/registry/public/z", "for all")
+	eventually(t, "b has what it takes", func() bool { return b.get("/registry/public/z") == "for all" })
+	if got := b.get(key); got != "" {
+		t.Fatalf("the filter lets %q in", got)
+	}
+	h.halt()
+	h.o.Settings = merge.Settings{}
+	h.start()
+	eventually(t, "b has what its filter left out", func() bool { return b.get(key) == "a's own" })
+	settled(t, h, a, b)
+	for _, v := range []*heaven{a, b} {
+		if err := v.halt(); err != nil {
+			t.Error(err)
+		}
+	}
+}
