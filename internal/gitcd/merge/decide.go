@@ -47,11 +47,7 @@ func (m *merger) entitled(p path) (*party, Rule) {
 	if c := m.owned(p); c != 0 {
 		return m.greater(c), Owner
 	}
-	c := m.policy.Prefer(m.key, p.String())
-	if m.first.side == Theirs {
-		c = -c
-	}
-	if c != 0 {
+	if c := m.policy.Prefer(m.first.branch, m.second.branch, m.key, p.String()); c != 0 {
 		return m.greater(c), Preferred
 	}
 	return nil, ""

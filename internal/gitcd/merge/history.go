@@ -114,6 +114,19 @@ func (h *History) Merge(ctx context.Context, ours, theirs gitobj.ID, p Policy) (
 	return out, err
 }
 
+// Forward says whether ours can become theirs as a whole, with what is no key's:
+// theirs has all of ours, and no filter leaves, or left, anything out.
+func (h *History) Forward(ctx context.Context, ours, theirs gitobj.ID, p Policy) (bool, error) {
+	if len(p.Filters) > 0 || ours == theirs {
+		return false, nil
+	}
+	w, err := h.walk(ctx, h.r, ours, theirs)
+	if err != nil {
+		return false, err
+	}
+	return relation(w.bases, ours, theirs) == TheirsAhead && len(w.filters) == 0, nil
+}
+
 func relation(bases []gitobj.ID, ours, theirs gitobj.ID) Relation {
 	switch {
 	case len(bases) == 0:

@@ -28,6 +28,12 @@ import (
 func TestM4Convergent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, 4)
+		if rapid.Bool().Draw(t, "preferring") {
+			w.settings.Branches = []merge.BranchSettings{
+				{Branch: "heavens/1", Prefer: []merge.Preference{{Key: "/k/a", Take: merge.Ours}, {Path: ".data.x", Take: merge.Theirs}}},
+				{Branch: "heavens/2", Prefer: []merge.Preference{{Path: ".data", Take: merge.Ours}}},
+			}
+		}
 		for range rapid.IntRange(1, 400).Draw(t, "steps") {
 			who := w.heavens[rapid.IntRange(0, len(w.heavens)-1).Draw(t, "heaven")]
 			switch rapid.IntRange(0, 5).Draw(t, "step") {
@@ -55,6 +61,8 @@ type world struct {
 	main    gitobj.ID
 	history *merge.History
 	heavens []*heaven
+	// settings are those that all merge by.
+	settings merge.Settings
 
 	conflicts []merge.Conflict
 	// tokens are the words that were written; seen is set when a later write of
@@ -172,18 +180,18 @@ func (w *world) see(value []byte) {
 // hub merges what a heaven pushed into main.
 func (w *world) hub(t *rapid.T, who *heaven) {
 	t.Helper()
-	w.main = w.merge(t, w.history, w.main, who.pushed, merge.Policy{Ours: "main", Theirs: who.branch})
+	w.main = w.merge(t, w.history, w.main, who.pushed, "main", who.branch)
 }
 
 // heaven merges what a heaven fetched into its head.
 func (w *world) heaven(t *rapid.T, who *heaven) {
 	t.Helper()
-	who.head = w.merge(t, who.history, who.head, who.fetched, merge.Policy{Ours: who.branch, Theirs: "main"})
+	who.head = w.merge(t, who.history, who.head, who.fetched, who.branch, "main")
 }
 
-func (w *world) merge(t *rapid.T, h *merge.History, ours, theirs gitobj.ID, p merge.Policy) gitobj.ID {
+func (w *world) merge(t *rapid.T, h *merge.History, ours, theirs gitobj.ID, our, their string) gitobj.ID {
 	t.Helper()
-	m, err := h.Merge(context.Background(), ours, theirs, p)
+	m, err := h.Merge(context.Background(), ours, theirs, w.settings.Policy(our, their, "main"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,8 +207,7 @@ func (w *world) merge(t *rapid.T, h *merge.History, ours, theirs gitobj.ID, p me
 	case merge.Diverged, merge.Unrelated:
 	}
 	tree := w.apply(t, w.tree(t, ours), m.Changes)
-	p.Ours, p.Theirs = p.Theirs, p.Ours
-	other, err := merge.NewHistory(w).Merge(context.Background(), theirs, ours, p)
+	other, err := merge.NewHistory(w).Merge(context.Background(), theirs, ours, w.settings.Policy(their, our, "main"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +216,7 @@ func (w *world) merge(t *rapid.T, h *merge.History, ours, theirs gitobj.ID, p me
 	}
 	w.clock++
 	commit := w.commit(tree, w.clock, ours, theirs)
-	t.Logf("%s merges %.7s and %.7s of %s, bases %.7s: %.7s", p.Theirs, ours, theirs, p.Ours, m.Bases, commit)
+	t.Logf("%s merges %.7s and %.7s of %s, bases %.7s: %.7s", our, ours, theirs, their, m.Bases, commit)
 	for _, c := range m.Changes {
 		t.Logf("  %s %s", c.Key, c.Rule)
 	}

@@ -14,7 +14,9 @@ import (
 // merge two branches must use equal policies, with the names swapped: then
 // they get equal results.
 type Policy struct {
-	// Ours and Theirs are the names of the two branches.
+	// Ours and Theirs are the names of the two branches. They are the same for two
+	// copies of one branch, as peers have them: nobody owns then what the other
+	// does not own, too, and what nothing else decides the values decide.
 	Ours, Theirs string
 	// Integrator is the branch that the others are merged into. Default "main".
 	Integrator string
@@ -23,9 +25,10 @@ type Policy struct {
 	// A name with a path in braces, such as nodes/{.spec.nodeName}, has the value there if both sides have the same.
 	Owner func(key, path string) string
 	// Prefer says whose value of a field stands if no owner's does: positive for
-	// ours, negative for theirs, zero for neither. With the sides swapped it says
-	// the opposite. Default: neither's.
-	Prefer func(key, path string) int
+	// the first branch's, negative for the second's, zero for neither. Asked the
+	// other way round it says the opposite. It is about names, not about ours and
+	// theirs: a base of several is merged in another order. Default: neither's.
+	Prefer func(first, second, key, path string) int
 	// Filters leave keys of theirs out: all of them must let a key pass. Ours is
 	// kept as it is in such a key, and Merged.Trailer notes that theirs was not
 	// merged there, so that it will be once the filters let it.
@@ -46,7 +49,7 @@ func (p Policy) withDefaults() Policy {
 		p.Owner = func(string, string) string { return "" }
 	}
 	if p.Prefer == nil {
-		p.Prefer = func(string, string) int { return 0 }
+		p.Prefer = func(_, _, _, _ string) int { return 0 }
 	}
 	if p.Schema == nil {
 		p.Schema = schema.Default{}
@@ -54,7 +57,8 @@ func (p Policy) withDefaults() Policy {
 	return p
 }
 
-// order compares two branches: the integrator comes first, then by name.
+// order compares two branches: the integrator comes first, then by name. Copies
+// of one branch are equal: of their values the one that sorts first counts.
 func (p Policy) order(a, b string) int {
 	rank := func(branch string) int {
 		if branch == p.Integrator {

@@ -163,7 +163,9 @@ func (s Settings) Policy(ours, theirs, integrator string) Policy {
 		}
 	}
 	if len(mine.Prefer)+len(yours.Prefer) > 0 {
-		p.Prefer = func(key, path string) int { return mine.vote(key, path) - yours.vote(key, path) }
+		p.Prefer = func(first, second, key, path string) int {
+			return s.of(first, p.Integrator).vote(key, path) - s.of(second, p.Integrator).vote(key, path)
+		}
 	}
 	return p
 }
