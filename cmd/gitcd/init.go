@@ -19,7 +19,6 @@ import (
 
 	gitcdv1 "github.com/trishanku-org/cluster-api-provider-headless/api/gitcd/v1alpha1"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
-	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/pull"
 )
 
@@ -191,7 +190,7 @@ func clone(ctx context.Context, logger *slog.Logger, j *journal.Journal, c *gitc
 func branchRef(name string) string { return "refs/heads/" + name }
 
 func pullOptions(name string, p *gitcdv1.Pull, logger *slog.Logger) pull.Options {
-	return pull.Options{Branch: name, Name: p.Name, From: p.Branch, NoFastForward: p.NoFastForward, Unrelated: p.Unrelated, Log: logger}
+	return pull.Options{Branch: name, Name: p.Name, From: p.Branch, As: p.As, NoFastForward: p.NoFastForward, Unrelated: p.Unrelated, Log: logger}
 }
 
 // makePullers makes ready to pull what is configured.
@@ -203,11 +202,9 @@ func (h *heaven) makePullers() error {
 			return err
 		}
 		o := pullOptions(h.config.Branch, from, h.log)
-		settings, err := mergeSettings(h.config.Merge)
-		if err != nil {
+		if o.Settings, err = mergeSettings(h.config.Merge); err != nil {
 			return err
 		}
-		o.Owner = slices.Concat(settings.Owners, merge.DefaultOwners()).Owner
 		h.pullers = append(h.pullers, pull.New(h.branch.Store, h.branch.Journal, client, o))
 	}
 	return nil

@@ -4,6 +4,7 @@
 package main_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -133,5 +134,99 @@ func TestPull(t *testing.T) {
 	}
 	if out, err := output(t, program, "pull", "--dir", dir, "--from", from, "--credentials-file", secrets); err == nil || !strings.Contains(out, "its keys lie elsewhere") {
 		t.Errorf("pull with other keys: %v %s", err, out)
+	}
+}
+
+// TestPullPolicy lets two peers meet by a policy that both have: whose word stands, and what stays where it is until the
+// filter is lifted.
+func TestPullPolicy(t *testing.T) {
+	const key = "/registry/configmaps/default/c"
+	value := func(by string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","namespace":"default","uid":"1"},"data":{"by":%q,"who":%[1]q}}`, by)
+	}
+	type peer struct{ name, etcd, git, dir string }
+	a := peer{"a", testbin.URL(t), testbin.URL(t), filepath.Join(t.TempDir(), "a.git")}
+	b := peer{"b", testbin.URL(t), testbin.URL(t), filepath.Join(t.TempDir(), "b.git")}
+	const policy = `{branches: [{branch: b, prefer: [{key: "/registry/configmaps/", path: .data.by, take: ours}], toMain: {exclude: [/registry/secrets/]}}]}`
+	file := func(me, other peer, merge string) string {
+		return config(t, "repository: %s\nbranch: %s\nlisteners: [{url: %q}]\ngit: {url: %q}\nmerge: %s\npulls: [{name: peer, branch: %s, url: %q, interval: 100ms}]\n",
+			me.dir, me.name, me.etcd, me.git, merge, other.name, other.git+"/repo.git")
+	}
+	get := func(p peer, key string) string { return ctl(t, p.etcd, "get", key, "--print-value-only") }
+	alone := func(p peer) *server {
+		return serve(t, []string{p.etcd}, "--config", config(t, "repository: %s\nbranch: %s\nlisteners: [{url: %q}]\ngit: {url: %q}\n", p.dir, p.name, p.etcd, p.git))
+	}
+
+	s := alone(a)
+	ctl(t, a.etcd, "put", key, value("base"))
+	run(t, program, "init", "--config", file(b, a, policy))
+	ctl(t, a.etcd, "put", key, value("a"))
+	s.stop()
+	s = alone(b)
+	ctl(t, b.etcd, "put", key, value("b"))
+	ctl(t, b.etcd, "put", "/registry/secrets/default/s", "b's own")
+	s.stop()
+
+	sa := serve(t, []string{a.etcd}, "--config", file(a, b, policy))
+	sb := serve(t, []string{b.etcd}, "--config", file(b, a, policy))
+	want := strings.Replace(value("a"), `"by":"a"`, `"by":"b"`, 1) // b's word for one field, and the order of branches for the other
+	eventually(t, "both have decided alike", func() bool { return get(a, key) == want && get(b, key) == want })
+	ctl(t, b.etcd, "put", "/registry/public", "for all")
+	eventually(t, "a has what may cross", func() bool { return get(a, "/registry/public") == "for all" })
+	if got := get(a, "/registry/secrets/default/s"); got != "" {
+		t.Errorf("the filter lets %q out", got)
+	}
+	ctl(t, a.etcd, "put", "/registry/public", "back")
+	eventually(t, "b has it, too", func() bool { return get(b, "/registry/public") == "back" })
+	if got := get(b, "/registry/secrets/default/s"); got != "b's own" {
+		t.Errorf("b has lost what was held back: %q", got)
+	}
+	sa.stop()
+	sb.stop()
+
+	// Nobody writes: the next pull brings what was held back.
+	sa = serve(t, []string{a.etcd}, "--config", file(a, b, "{}"))
+	sb = serve(t, []string{b.etcd}, "--config", file(b, a, "{}"))
+	eventually(t, "what was held back crosses", func() bool { return get(a, "/registry/secrets/default/s") == "b's own" })
+	sa.stop()
+	sb.stop()
+	for _, p := range []peer{a, b} {
+		run(t, program, "verify", "--dir", p.dir)
+		git(t, p.dir, "fsck", "--strict")
+	}
+}
+
+// TestPullCopies lets two copies of one branch pull from each other: they decide a conflict alike, and come to rest.
+func TestPullCopies(t *testing.T) {
+	urls := []string{testbin.URL(t), testbin.URL(t)}
+	gits := []string{testbin.URL(t), testbin.URL(t)}
+	dirs := []string{filepath.Join(t.TempDir(), "x.git"), filepath.Join(t.TempDir(), "y.git")}
+	file := func(i int, pulls bool) string {
+		text := "repository: %s\nbranch: main\nlisteners: [{url: %q}]\ngit: {url: %q}\n"
+		if pulls {
+			text += fmt.Sprintf("pulls: [{url: %q, interval: 100ms}]\n", gits[1-i]+"/repo.git")
+		}
+		return config(t, text, dirs[i], urls[i], gits[i])
+	}
+	s := serve(t, urls[:1], "--config", file(0, false))
+	ctl(t, urls[0], "put", "/k", "base")
+	run(t, program, "init", "--config", file(1, true))
+	s.stop()
+	for i, word := range []string{"x", "y"} {
+		s := serve(t, urls[i:i+1], "--config", file(i, false))
+		ctl(t, urls[i], "put", "/k", word)
+		ctl(t, urls[i], "put", "/own/"+word, word)
+		s.stop()
+	}
+	both := []*server{serve(t, urls[:1], "--config", file(0, true)), serve(t, urls[1:], "--config", file(1, true))}
+	all := func(i int) string { return ctl(t, urls[i], "get", "", "--prefix") }
+	eventually(t, "both have one tree", func() bool {
+		return all(0) == all(1) && strings.Contains(all(0), "/own/x") && strings.Contains(all(0), "/own/y")
+	})
+	if got := ctl(t, urls[0], "get", "/k", "--print-value-only"); got != "x" {
+		t.Errorf("/k is %q", got)
+	}
+	for _, s := range both {
+		s.stop()
 	}
 }

@@ -84,6 +84,10 @@ type Pull struct {
 	// Branch there. Default: the branch that is merged into.
 	Branch string `json:"branch,omitempty"`
 
+	// As is what their branch is called in conflicts and in merge, where the two have one name and nobody pulls from here.
+	// Without it, branches of one name are copies of one branch. Default: Branch.
+	As string `json:"as,omitempty"`
+
 	// Interval between two pulls. Default: 30s.
 	Interval Duration `json:"interval,omitzero"`
 
@@ -143,6 +147,7 @@ func setPullDefaults(pulls []Pull, branch string) {
 		p := &pulls[i]
 		orDefault(&p.Name, "origin")
 		orDefault(&p.Branch, branch)
+		orDefault(&p.As, p.Branch)
 		orDefault(&p.Interval.Duration, 30*time.Second)
 	}
 }

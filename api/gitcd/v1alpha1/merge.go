@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// Merge says how branches meet main. All who merge the same branches need equal ones: then they get equal results. A hub
-// says its own to the heavens that it serves, so only the hub's file has it; heavens without a hub each have it in theirs.
+// Merge says how branches meet main, and, where heavens pull from each other, how they meet each other: main stands then
+// for whatever branch is on the other side. All who merge the same branches need equal ones: then they get equal results. A
+// hub says its own to the heavens that it serves, so only the hub's file has it; heavens without a hub each have it in theirs.
 type Merge struct {
 	// Owners say which branch owns which fields of which keys. Of two values the owner's stands. The first that fits
 	// decides; they are tried before gitcd's own for Kubernetes.
@@ -34,7 +35,7 @@ type Owner struct {
 	Branch string `json:"branch"`
 }
 
-// BranchMerge says how one branch, or all of a kind, meets main.
+// BranchMerge says how one branch, or all of a kind, meets main or, without a hub, another branch.
 type BranchMerge struct {
 	// Branch is a branch, one with "*" for its last part, such as nodes/*, or "*": any.
 	Branch string `json:"branch"`
@@ -97,7 +98,7 @@ var fieldPath = regexp.MustCompile(`^([.\[][^\s]+.*)?$`)
 // longestMerge is how long the settings may be in JSON: a hub says them on one line to each heaven.
 const longestMerge = 64 << 10
 
-func (m *Merge) validate(p *problems, pulls bool) {
+func (m *Merge) validate(p *problems) {
 	if text, err := json.Marshal(m); err != nil || len(text) > longestMerge {
 		p.add("merge", "takes %d bytes as JSON; %d is the most: write patterns in place of long lists", len(text), longestMerge)
 	}
@@ -124,9 +125,6 @@ func (m *Merge) validate(p *problems, pulls bool) {
 			if f.Take != TakeOurs && f.Take != TakeTheirs {
 				p.add(at+".take", "is %q; write ours, the branch's value, or theirs, main's", f.Take)
 			}
-		}
-		if pulls {
-			p.add(field, "is about a branch and its main, but the other branch of a pull is just that; remove it, or the pulls")
 		}
 		p.filter(field+".toMain", b.ToMain)
 		p.filter(field+".fromMain", b.FromMain)

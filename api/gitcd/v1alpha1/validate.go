@@ -37,7 +37,7 @@ func (c *Config) validate() []error {
 	p.positive("publishInterval", c.PublishInterval.Duration)
 	c.Limits.validate(p)
 	c.validateHistory(p)
-	c.Merge.validate(p, len(c.Pulls) > 0)
+	c.Merge.validate(p)
 	if c.StatusListen != "" {
 		p.hostPort("statusListen", c.StatusListen)
 	}

@@ -135,6 +135,7 @@ func (p *problems) keys(at string, keys []KeyPrefix) {
 
 func (p *problems) pull(field string, u *Pull) {
 	p.branch(field+".branch", u.Branch)
+	p.branch(field+".as", u.As)
 	if !branchName.MatchString(u.Name) || strings.Contains(u.Name, "..") {
 		p.add(field+".name", "%q is not a remote's name; write letters, digits, '-', '_' and '.'", u.Name)
 	}

@@ -8,7 +8,7 @@
 //	ListRefs ─► new head? ─► Fetch ─► refs/remotes/<remote>/<branch> ─► how do the two stand?
 //
 //	  theirs is in ours       nothing
-//	  ours is in theirs       the branch moves to theirs, with all that is in its tree
+//	  ours is in theirs       the branch moves to theirs, with all that is in its tree, unless a filter has a say
 //	  both have gone on       a merge, key by key, as between heavens; a commit with two parents
 //	  nothing in common       refused, unless it is allowed
 //
@@ -20,5 +20,7 @@
 //	                   with its path.
 //	U4 On purpose.     Unrelated histories are joined only if that is asked for.
 //	U5 Patient.        Again and again, a pull that fails is tried again at the next time; writes go on meanwhile.
-//	U6 Peers agree.    Two that pull from each other, from branches with names of their own, decide conflicts alike.
+//	U6 Peers agree.    Two that pull from each other, by equal settings, decide conflicts alike: by the names of their
+//	                   branches, or, where these are copies of one branch, by the values.
+//	U7 Held, not lost. What a filter leaves out stays where it is, and comes at the next pull once the filter lets it.
 package pull

@@ -22,23 +22,8 @@ func (p *Puller) join(ctx context.Context, theirs gitobj.ID) (Result, error) {
 		return Result{}, fmt.Errorf("read the store: %w", err)
 	}
 	out := Result{Theirs: theirs, Head: view.Head, Revision: view.Revision, Relation: merge.TheirsAhead}
-	if !view.Head.IsZero() {
-		if out.Relation, err = p.relate(ctx, view.Head, theirs); err != nil {
-			return out, err
-		}
-	}
-	var in mvcc.Merge
-	switch {
-	case out.Relation <= merge.OursAhead:
-		return out, nil
-	case out.Relation == merge.TheirsAhead && (!p.o.NoFastForward || view.Head.IsZero()):
-		in, err = p.forward(ctx, view, theirs)
-	case out.Relation == merge.Unrelated && !p.o.Unrelated:
-		return out, fmt.Errorf("%w: allow it if both are to be in one branch", ErrUnrelated)
-	default:
-		in, out.Conflicts, err = p.merge(ctx, view, theirs)
-	}
-	if err != nil {
+	in, err := p.plan(ctx, view, theirs, &out)
+	if err != nil || out.Relation <= merge.OursAhead {
 		return out, err
 	}
 	done, err := p.store.Merge(ctx, in)
@@ -49,23 +34,30 @@ func (p *Puller) join(ctx context.Context, theirs gitobj.ID) (Result, error) {
 	return out, nil
 }
 
-func (p *Puller) relate(ctx context.Context, ours, theirs gitobj.ID) (merge.Relation, error) {
-	if ours == theirs {
-		return merge.Equal, nil
+// plan computes what is to become of the branch, and notes in out how the two heads stand.
+func (p *Puller) plan(ctx context.Context, view mvcc.MergeView, theirs gitobj.ID, out *Result) (in mvcc.Merge, err error) {
+	policy := p.o.Settings.Policy(p.o.Branch, p.o.As, merge.MainBranch)
+	whole := view.Head.IsZero() // it begins as a clone does, with all that theirs has
+	if !view.Head.IsZero() && !p.o.NoFastForward {
+		if whole, err = p.history.Forward(ctx, view.Head, theirs, policy); err != nil {
+			return in, fmt.Errorf("compare %s with %s: %w", view.Head, theirs, err)
+		}
 	}
-	bases, err := merge.Bases(ctx, p.repo, ours, theirs)
+	if whole {
+		return p.forward(ctx, view, theirs)
+	}
+	m, err := p.history.Merge(ctx, view.Head, theirs, policy)
+	if err != nil {
+		return in, err
+	}
+	out.Relation, out.Conflicts = m.Relation, len(m.Conflicts)
 	switch {
-	case err != nil:
-		return 0, fmt.Errorf("compare %s with %s: %w", ours, theirs, err)
-	case len(bases) == 0:
-		return merge.Unrelated, nil
-	case bases[0] == theirs:
-		return merge.OursAhead, nil
-	case bases[0] == ours:
-		return merge.TheirsAhead, nil
-	default:
-		return merge.Diverged, nil
+	case m.Relation <= merge.OursAhead:
+		return in, nil
+	case m.Relation == merge.Unrelated && !p.o.Unrelated:
+		return in, fmt.Errorf("%w: allow it if both are to be in one branch", ErrUnrelated)
 	}
+	return p.merge(ctx, view, theirs, m)
 }
 
 // forward has the branch move to theirs.
@@ -113,22 +105,8 @@ func (p *Puller) commit(id gitobj.ID) (gitobj.Commit, error) {
 	return gitobj.DecodeCommit(data)
 }
 
-// rank is what their branch is called where a conflict is decided by the order
-// of branches: by its own name, so that a peer that pulls from here decides alike.
-func (p *Puller) rank() string {
-	if p.o.From != p.o.Branch {
-		return p.o.From
-	}
-	return p.o.Name + "/" + p.o.From
-}
-
 // merge joins the two, key by key.
-func (p *Puller) merge(ctx context.Context, view mvcc.MergeView, theirs gitobj.ID) (in mvcc.Merge, conflicts int, err error) {
-	from := p.o.Name + "/" + p.o.From
-	m, err := p.history.Merge(ctx, view.Head, theirs, merge.Policy{Ours: p.o.Branch, Theirs: p.rank(), Owner: p.o.Owner})
-	if err != nil {
-		return in, 0, err
-	}
+func (p *Puller) merge(ctx context.Context, view mvcc.MergeView, theirs gitobj.ID, m merge.Merged) (in mvcc.Merge, err error) {
 	in.Theirs = theirs
 	if len(m.Bases) > 0 && !p.o.NoFastForward {
 		in.Base = m.Bases[0]
@@ -136,16 +114,17 @@ func (p *Puller) merge(ctx context.Context, view mvcc.MergeView, theirs gitobj.I
 	for _, c := range m.Changes {
 		value, err := c.Content(p.repo)
 		if err != nil {
-			return in, 0, err
+			return in, err
 		}
 		in.Changes = append(in.Changes, mvcc.KeyChange{Key: c.Key, Expect: view.ModRevision(c.Key), Value: value, Delete: c.Delete})
 	}
 	commit, err := p.commit(theirs)
 	if err != nil {
-		return in, 0, err
+		return in, err
 	}
+	from := p.o.Name + "/" + p.o.From
 	in.Message, err = exchange.Message("merge "+from+" into "+p.o.Branch, m, merge.Occasion{
-		Who: p.o.Branch, When: commit.Committer.When, Bases: m.Bases, Ours: view.Head, Theirs: theirs, OurBranch: p.o.Branch, TheirBranch: from,
+		Who: p.o.Branch, When: commit.Committer.When, Bases: m.Bases, Ours: view.Head, Theirs: theirs, OurBranch: p.o.Branch, TheirBranch: p.o.As,
 	})
-	return in, len(m.Conflicts), err
+	return in, err
 }

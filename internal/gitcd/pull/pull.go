@@ -4,6 +4,7 @@
 package pull
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,8 +75,11 @@ type Options struct {
 	Timeout time.Duration
 	// Chance spreads the pauses between pulls: a number from 0 to less than 1. Default: a random one.
 	Chance func() float64
-	// Owner says which branch owns a field, as in merge.Policy. Default merge.DefaultOwners.
-	Owner func(key, path string) string
+	// As is what their branch is called in Settings and conflicts. Default From. If that is Branch, both are
+	// copies of one branch.
+	As string
+	// Settings say how the two branches meet. A peer that pulls from here needs equal ones.
+	Settings merge.Settings
 	// Clock is the time. Default the machine's.
 	Clock clock.WithTicker
 	// Log is told of what comes and what goes wrong. Default: nobody.
@@ -110,9 +114,7 @@ func New(store Store, repo Repository, remote Remote, o Options) *Puller {
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Minute
 	}
-	if o.Owner == nil {
-		o.Owner = merge.DefaultOwners().Owner
-	}
+	o.As = cmp.Or(o.As, o.From)
 	if o.Chance == nil {
 		o.Chance = rand.Float64 // it only spreads requests
 	}
