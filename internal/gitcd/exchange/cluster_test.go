@@ -184,6 +184,8 @@ type heaven struct {
 	tune   func(*exchange.Options)
 	// upstream is what to use in place of the hub.
 	upstream *exchange.Remote
+	// wrap puts something in front of the upstream.
+	wrap func(exchange.Upstream) exchange.Upstream
 	// clock and grains, if not the defaults.
 	clock  clock.Clock
 	grains layout.Grains
@@ -265,7 +267,11 @@ func (v *heaven) serve(ctx context.Context) (err error) {
 		v.tune(&o)
 	}
 	up := v.remote()
-	v.exchange = exchange.New(v.store, v.journal, up, o)
+	var seen exchange.Upstream = up
+	if v.wrap != nil {
+		seen = v.wrap(up)
+	}
+	v.exchange = exchange.New(v.store, v.journal, seen, o)
 	up.Settings = v.exchange.Use
 	var run context.Context
 	run, v.stop = context.WithCancel(context.Background())
