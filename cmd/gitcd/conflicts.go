@@ -24,6 +24,8 @@ type conflictSource interface {
 	list(ctx context.Context, all bool) ([]hub.ListedConflict, error)
 	// show returns the one whose id begins so, with the whole values.
 	show(ctx context.Context, id string) (hub.ListedConflict, error)
+	// taken returns nil if the other side's value is the one that stands now.
+	taken(ctx context.Context, c hub.ListedConflict) error
 	// resolve writes down what a person decided.
 	resolve(ctx context.Context, id string, how conflict.Resolution) (hub.ListedConflict, error)
 }

@@ -110,7 +110,9 @@ func TestConflicts(t *testing.T) {
 	if out := gitcd("resolve", "2886", "--by", "jane", "--note", "two will do"); !strings.Contains(out, "is resolved: seen") {
 		t.Errorf("resolve: %s", out)
 	}
-	if out := gitcd("resolve", "91ab", "--by", "jane", "--take-other"); !strings.Contains(out, `"name":"api","namespace":"default"`) || !strings.Contains(out, "kubectl delete -f -") {
+	fails(t, 1, "kubectl delete -f -", "conflicts", "resolve", "91ab", "--take-other", "--dir", clone)
+	fails(t, 2, "--force goes with --take-other", "conflicts", "resolve", "91ab", "--force", "--dir", clone)
+	if out := gitcd("resolve", "91ab", "--by", "jane", "--take-other", "--force"); !strings.Contains(out, `"name":"api","namespace":"default"`) || !strings.Contains(out, "kubectl delete -f -") {
 		t.Errorf("resolve by deletion: %s", out)
 	}
 	fails(t, 1, "resolved already, by jane", "conflicts", "resolve", "2886", "--dir", clone)
@@ -124,6 +126,50 @@ func TestConflicts(t *testing.T) {
 		t.Errorf("history:\n%s", out)
 	}
 	git(t, clone, "fsck", "--strict")
+}
+
+// TestConflictsVerified resolves by the other side's value, without an API server, once main in the repository has it.
+func TestConflictsVerified(t *testing.T) {
+	d := newDisagreement(t)
+	main := filepath.Join(t.TempDir(), "main")
+	run(t, "git", "init", "-q", "-b", "main", main)
+	merged := func(name, value string) { // main writes
+		if file := "registry/deployments/default/" + name; value == "" {
+			git(t, main, "rm", "-q", file)
+		} else {
+			write(t, main, file, value)
+		}
+		commit(t, main, name)
+		git(t, d.work, "fetch", "-q", main, "+main:refs/remotes/origin/main")
+	}
+	resolve := []string{"conflicts", "resolve", "--take-other", "--dir", d.work, "--by", "jane"}
+	d.file("web", "0001", d.record("web", ".spec.replicas", deployment("web", 2), deployment("web", 3)))
+	fails(t, 1, "fetch main", append(resolve, "0001")...)
+	merged("web", deployment("web", 2))
+	merged("gone", deployment("gone", 2))
+	merged("whole", deployment("whole", 2))
+	d.file("gone", "0002", d.record("gone", "", deployment("gone", 2), ""))
+	d.file("whole", "0003", d.record("whole", "", deployment("whole", 2), deployment("whole", 4)))
+	for _, id := range []string{"0001", "0002", "0003"} {
+		fails(t, 1, "does not have that value yet", append(resolve, id)...)
+		if out := run(t, program, "conflicts", "list", "--dir", d.work); !strings.Contains(out, id) {
+			t.Errorf("%s is not open any more:\n%s", id, out)
+		}
+	}
+	merged("web", strings.Replace(deployment("web", 3), `"app":"web"`, `"app":"web","by":"hand"`, 1)) // the field alone counts
+	merged("gone", "")
+	merged("whole", strings.Replace(deployment("whole", 4), `"labels"`, `"uid":"1","generation":7,"labels"`, 1))
+	for _, id := range []string{"0001", "0002", "0003"} {
+		run(t, program, append(resolve, id)...)
+	}
+	if out := run(t, program, "conflicts", "list", "--dir", d.work, "-o", "json"); out != "" {
+		t.Errorf("still open: %s", out)
+	}
+	// A main that has not got the merge yet shows nothing, whatever its value is.
+	later := strings.Replace(d.record("old", ".spec.replicas", deployment("old", 2), deployment("old", 3)), `"branch":"main"`, `"branch":"main","commit":"`+strings.Repeat("1", 40)+`"`, 2)
+	d.file("old", "0004", later)
+	merged("old", deployment("old", 3))
+	fails(t, 1, "fetch main", append(resolve, "0004")...)
 }
 
 // TestConflictsInMessages reads what merges said where no hub files it, and files it with the first decision.

@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,11 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/conflict"
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/hub"
 )
 
 func conflictsResolve(o *conflictOptions) *cobra.Command {
 	var how conflict.Resolution
-	var takeOther bool
+	var takeOther, force bool
 	k := &kubectl{}
 	cmd := &cobra.Command{
 		Use:   "resolve <id>...",
@@ -27,9 +29,10 @@ func conflictsResolve(o *conflictOptions) *cobra.Command {
 
 Values are written through an API server, which checks them and tells everybody:
 with --kubeconfig, by kubectl, only if the object is still there and has not changed
-in between; without, what to type is printed. The record stays in Git's history,
-with who decided, when and how. In a directory it is written to the branch
-conflicts; at a hub, to the hub's.`,
+in between. Without it, --dir of a repository that has main must show that the value
+was written; else what to type is printed, and nothing is resolved, unless with
+--force. The record stays in Git's history, with who decided, when and how. In a
+directory it is written to the branch conflicts; at a hub, to the hub's.`,
 		Example: `  gitcd conflicts resolve 2886f83c --config /etc/gitcd/config.yaml --note "main is right"
   gitcd conflicts resolve 2886f83c --take-other --kubeconfig blue.kubeconfig --hub https://hub:8443 --ca ca.crt --cert hub-admin.crt --key hub-admin.key
   gitcd conflicts resolve 2886f83c 91ab07de --dir ./clone --by jane`,
@@ -38,12 +41,15 @@ conflicts; at a hub, to the hub's.`,
 			if k.config != "" && !takeOther {
 				return &usageError{fmt.Errorf("--kubeconfig goes with --take-other: what stands is in the cluster already")}
 			}
+			if force && (!takeOther || k.config != "") {
+				return &usageError{fmt.Errorf("--force goes with --take-other and without --kubeconfig: nothing else is looked at")}
+			}
 			how.Decision = conflict.Seen
 			if takeOther {
 				how.Decision = conflict.TookOther
 			}
 			for _, id := range args {
-				if err := o.resolveOne(cmd.Context(), cmd.OutOrStdout(), k, id, how); err != nil {
+				if err := o.resolveOne(cmd.Context(), cmd.OutOrStdout(), k, id, how, force); err != nil {
 					return err
 				}
 			}
@@ -52,13 +58,14 @@ conflicts; at a hub, to the hub's.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&takeOther, "take-other", false, "take the value that the merge did not take")
+	f.BoolVar(&force, "force", false, "write down that the other side's value was taken without looking whether it was")
 	f.StringVar(&k.config, "kubeconfig", "", "write the value through this API server, with kubectl")
 	f.StringVar(&how.By, "by", cmp.Or(os.Getenv("USER"), "somebody"), "who decides")
 	f.StringVar(&how.Note, "note", "", "why, for those who read the record")
 	return cmd
 }
 
-func (o *conflictOptions) resolveOne(ctx context.Context, out io.Writer, k *kubectl, id string, how conflict.Resolution) error {
+func (o *conflictOptions) resolveOne(ctx context.Context, out io.Writer, k *kubectl, id string, how conflict.Resolution, force bool) error {
 	source := o.source()
 	k.place = o.place()
 	c, err := source.show(ctx, id)
@@ -70,7 +77,7 @@ func (o *conflictOptions) resolveOne(ctx context.Context, out io.Writer, k *kube
 	}
 	if how.Decision == conflict.TookOther {
 		// The value first: a record never says what has not happened.
-		if err := k.take(ctx, out, c); err != nil {
+		if err := takeSide(ctx, out, source, k, c, force); err != nil {
 			return fmt.Errorf("take the other side of conflict %s: %w", c.ID, err)
 		}
 	}
@@ -81,5 +88,17 @@ func (o *conflictOptions) resolveOne(ctx context.Context, out io.Writer, k *kube
 		return writeJSON(out, c)
 	}
 	_, err = fmt.Fprintf(out, "conflict %s of %s is resolved: %s\n", c.ID, c.Record.Key, how.Decision)
+	return err
+}
+
+// takeSide has the other side's value written, or finds that it is, or says what to type.
+func takeSide(ctx context.Context, out io.Writer, source conflictSource, k *kubectl, c hub.ListedConflict, force bool) error {
+	if k.config != "" || force {
+		return k.take(ctx, out, c)
+	}
+	err := source.taken(ctx, c)
+	if err != nil {
+		err = errors.Join(k.take(ctx, out, c), err)
+	}
 	return err
 }

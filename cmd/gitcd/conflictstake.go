@@ -107,7 +107,7 @@ func (k *kubectl) replaceWhole(ctx context.Context, other json.RawMessage, ident
 		return errHidden
 	}
 	// What the server gives an object is the server's to give again.
-	for _, name := range []string{"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds"} {
+	for _, name := range serverGiven {
 		delete(meta, name)
 	}
 	verb := "create"
