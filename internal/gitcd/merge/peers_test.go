@@ -148,4 +148,3 @@ func (p *peers) alike(t *rapid.T) {
 		}
 	}
 }
-

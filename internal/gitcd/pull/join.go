@@ -57,7 +57,7 @@ func (p *Puller) plan(ctx context.Context, view mvcc.MergeView, theirs gitobj.ID
 	case m.Relation == merge.Unrelated && !p.o.Unrelated:
 		return in, fmt.Errorf("%w: allow it if both are to be in one branch", ErrUnrelated)
 	}
-	return p.merge(ctx, view, theirs, m)
+	return p.merge(view, theirs, m)
 }
 
 // forward has the branch move to theirs.
@@ -106,7 +106,7 @@ func (p *Puller) commit(id gitobj.ID) (gitobj.Commit, error) {
 }
 
 // merge joins the two, key by key.
-func (p *Puller) merge(ctx context.Context, view mvcc.MergeView, theirs gitobj.ID, m merge.Merged) (in mvcc.Merge, err error) {
+func (p *Puller) merge(view mvcc.MergeView, theirs gitobj.ID, m merge.Merged) (in mvcc.Merge, err error) {
 	in.Theirs = theirs
 	if len(m.Bases) > 0 && !p.o.NoFastForward {
 		in.Base = m.Bases[0]
