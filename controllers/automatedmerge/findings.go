@@ -139,7 +139,8 @@ func (h HubHeld) String() string {
 //	-        silent   -      -          -      -                          Unknown      NotObserved
 //	-        answers  none   -          -      -                          True         NoForge
 //	-        answers  there  some       -      -                          False        HistoryRewritten
-//	-        answers  there  -          yes    some                       False        PushesFailing
+//	-        answers  silent -          yes    some                       False        PushesFailing
+//	-        answers  there  -          yes    older than the slack       False        PushesFailing
 //	-        answers  there  -          -      older than the slack       False        Behind
 //	-        answers  there  -          yes    none                       True         InStep, with the error
 //	-        answers  there  -          -      -                          True         InStep
@@ -150,15 +151,15 @@ var forgeTable = table{
 	reconcile.If(func(s *scope) bool { return len(s.hub.Forge.Kept) > 0 }, metav1.ConditionFalse, ReasonForgeRewritten, func(s *scope) string {
 		return "The forge has histories that are not merged, a person must look: " + strings.Join(s.hub.Forge.Kept, ", ")
 	}),
-	reconcile.If(func(s *scope) bool { return s.hub.Forge.LastError != "" && s.hub.Forge.OldestUnpushed != nil }, metav1.ConditionFalse, ReasonForgeFailing, func(s *scope) string {
+	reconcile.If(func(s *scope) bool {
+		return s.hub.Forge.LastError != "" && (behind(s, 0) && !s.hub.Forge.Connected || behind(s, forgeSlack))
+	}, metav1.ConditionFalse, ReasonForgeFailing, func(s *scope) string {
 		return fmt.Sprintf("The forge lacks what changed since %s: %s", since(s), s.hub.Forge.LastError)
 	}),
-	reconcile.If(func(s *scope) bool {
-		return s.hub.Forge.OldestUnpushed != nil && s.now.Sub(*s.hub.Forge.OldestUnpushed) > forgeSlack
-	}, metav1.ConditionFalse, ReasonForgeBehind, func(s *scope) string {
+	reconcile.If(func(s *scope) bool { return behind(s, forgeSlack) }, metav1.ConditionFalse, ReasonForgeBehind, func(s *scope) string {
 		return fmt.Sprintf("The forge lacks what changed since %s", since(s))
 	}),
-	reconcile.If(func(s *scope) bool { return s.hub.Forge.LastError != "" }, metav1.ConditionTrue, ReasonForgeInStep, func(s *scope) string {
+	reconcile.If(func(s *scope) bool { return s.hub.Forge.LastError != "" && !behind(s, 0) }, metav1.ConditionTrue, ReasonForgeInStep, func(s *scope) string {
 		return "The forge lacks nothing, but did not answer when it was asked last: " + s.hub.Forge.LastError
 	}),
 	reconcile.Else(metav1.ConditionTrue, ReasonForgeInStep, say("")),
@@ -180,6 +181,12 @@ func (r *Reconciler) tellForge(s *scope) {
 	case now.Reason == ReasonForgeInStep:
 		r.Recorder.Eventf(s.merge, nil, corev1.EventTypeNormal, "Forge"+now.Reason, "Mirror", "%s is in step", s.hub.Forge.URL)
 	}
+}
+
+// behind says whether the forge lacks something that is older than that.
+func behind(s *scope, than time.Duration) bool {
+	oldest := s.hub.Forge.OldestUnpushed
+	return oldest != nil && s.now.Sub(*oldest) > than
 }
 
 func since(s *scope) string { return s.hub.Forge.OldestUnpushed.UTC().Format(time.RFC3339) }

@@ -96,6 +96,8 @@ func TestVerdicts(t *testing.T) {
 			{[]func(*scope){hub(HubStatus{})}, yes, "NoForge"},
 			{[]func(*scope){forge(HubForge{Kept: []string{"refs/heads/x"}, LastError: "e", OldestUnpushed: &late})}, no, "HistoryRewritten"},
 			{[]func(*scope){forge(HubForge{LastError: "e", OldestUnpushed: &lately})}, no, "PushesFailing"},
+			{[]func(*scope){forge(HubForge{LastError: "e", OldestUnpushed: &late, Connected: true})}, no, "PushesFailing"},
+			{[]func(*scope){forge(HubForge{LastError: "e", OldestUnpushed: &lately, Connected: true})}, yes, "InStep"},
 			{[]func(*scope){forge(HubForge{OldestUnpushed: &late})}, no, "Behind"},
 			{[]func(*scope){forge(HubForge{OldestUnpushed: &lately})}, yes, "InStep"},
 			{[]func(*scope){forge(HubForge{LastError: "e"})}, yes, "InStep"},
