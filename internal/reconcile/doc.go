@@ -4,7 +4,7 @@
 // Package reconcile is the shape that a reconcile of each of our kinds has: phases gather facts into a scope, tables of
 // states make conditions of the facts, and the object is written down once, at the end.
 //
-//	object --Open--> paused? finalizer? --Run--> phase, phase, ... --> scope, the facts
+//	object --Open--> paused? finalizer? --Run--> its phases, in order --> scope, the facts
 //	  scope --Table.Decide--> conditions --Patch--> the object's status, metadata and spec
 //	  condition before, condition now --Announce--> an Event, if it says something else
 //

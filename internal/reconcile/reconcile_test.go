@@ -126,13 +126,13 @@ func TestAnnounce(t *testing.T) {
 	now := &metav1.Condition{Status: metav1.ConditionFalse, Reason: "Broken", Message: "It is broken"}
 	Announce(r, about, nil, now, "Broken")
 	Announce(r, about, now, &metav1.Condition{Status: now.Status, Reason: now.Reason, Message: "It is broken still"}, "Broken")
-	Announce(r, about, now, &metav1.Condition{Status: metav1.ConditionTrue, Reason: "Whole"}, "Broken")
+	Announce(r, about, now, &metav1.Condition{Status: metav1.ConditionTrue, Reason: "Whole", Message: "It is whole"}, "Broken")
 	close(r.Events)
 	var told []string
 	for e := range r.Events {
 		told = append(told, e)
 	}
-	if want := []string{"Warning Broken It is broken", "Normal Whole Whole"}; !slices.Equal(told, want) {
+	if want := []string{"Warning Broken It is broken", "Normal Whole It is whole"}; !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
 	}
 }
