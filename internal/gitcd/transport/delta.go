@@ -24,7 +24,12 @@ func deltaOf(kind gitobj.Kind, base, data []byte) ([]byte, bool) {
 		return delta, ok && len(delta) < len(data)/2
 	}
 	delta := pack.Delta(base, data)
-	return delta, len(delta) < len(data)/8
+	if len(delta) >= len(data)/8 { // more than one place has changed
+		if lines := new(pack.LineDelta).Make(base, data); len(lines) < len(delta) {
+			delta = lines
+		}
+	}
+	return delta, len(delta) < len(data)/2
 }
 
 // treeDelta edits a tree entry by entry: what lies between two changes is copied.
