@@ -55,6 +55,8 @@ type change struct {
 	b   *batch
 	rec txnRecord
 	rev int64 // of what it changes
+
+	aside bool // it stays out of the tree
 }
 
 func (l *line) begin(b *batch) *change { return &change{l: l, b: b, rev: l.state.rev + 1} }
@@ -71,7 +73,9 @@ func (c *change) revision() int64 { return c.l.state.rev }
 
 // apply does an op and keeps it for the record.
 func (c *change) apply(o op) event {
-	o.grain = c.l.store.o.Grains.Of(o.key)
+	if o.grain = c.l.store.o.Grains.Of(o.key); c.aside {
+		o.grain = layout.Local
+	}
 	c.rec.ops = append(c.rec.ops, o)
 	c.b.bytes += len(o.key) + 64
 	ev, changed := c.l.state.apply(&o)
@@ -167,6 +171,7 @@ const (
 type uncommitted struct {
 	txns          int
 	full, batched bool
+	keys          map[string]struct{} // what is of grain Batch
 }
 
 // follow does what the committer will do with t.
@@ -184,16 +189,33 @@ func (u *uncommitted) follow(t *txnRecord) {
 }
 
 func (u *uncommitted) see(o *op) {
-	if o.kind != opPut && o.kind != opDelete {
+	if o.kind != opPut && o.kind != opDelete && o.kind != opTreePut && o.kind != opTreeDelete {
 		return
 	}
 	switch o.grain {
 	case layout.Full:
 		u.full = true
 	case layout.Batch:
-		u.batched = true
+		u.wait(o.key)
 	case layout.Local:
 	}
+}
+
+func (u *uncommitted) wait(key string) {
+	if u.keys == nil {
+		u.keys = map[string]struct{}{}
+	}
+	u.batched = true
+	u.keys[key] = struct{}{}
+}
+
+// openAfter is what is uncommitted once a store is opened with what a committer has noted.
+func openAfter(c *committer) uncommitted {
+	u := uncommitted{full: c.full}
+	for tree := range c.dirty {
+		u.wait(tree)
+	}
+	return u
 }
 
 func (u *uncommitted) any() bool { return u.full || u.batched }

@@ -219,7 +219,7 @@ func (c *checker) tree(ctx context.Context) error {
 		switch v := c.state.get(key); {
 		case v == nil:
 			c.fault("M7", "the tree of %s has %q, the store does not", c.committer.head, key)
-		case v.blob != blob:
+		case v.blob != blob && !v.aside:
 			c.fault("M7", "the tree of %s has %q with value %s, the store, at revision %d, with %s", c.committer.head, key, blob, v.mod, v.blob)
 		}
 		return nil

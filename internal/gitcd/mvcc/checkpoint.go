@@ -149,8 +149,12 @@ func opOf(key string, v *version) *op {
 	if v.deleted {
 		return &op{kind: opDelete, key: key, mod: v.mod, placed: v.sub != 0, sub: v.sub}
 	}
+	grain := layout.Full
+	if v.aside {
+		grain = layout.Local
+	}
 	return &op{
-		kind: opPut, grain: layout.Full, key: key, mod: v.mod, create: v.create, ver: v.ver, lease: v.lease, blob: v.blob, size: v.size,
+		kind: opPut, grain: grain, key: key, mod: v.mod, create: v.create, ver: v.ver, lease: v.lease, blob: v.blob, size: v.size,
 		placed: v.sub != 0, sub: v.sub,
 	}
 }

@@ -221,6 +221,10 @@ func (c *committer) batch(b *batch) error {
 }
 
 func (c *committer) txn(t *txnRecord, now int64, at place) error {
+	if t.flags&leavesBatched != 0 {
+		clear(c.dirty)
+		return c.merge(t, now, at)
+	}
 	if t.flags&isMerge != 0 {
 		if err := c.commit(now, place{batch: at.batch, txn: at.txn - 1}); err != nil {
 			return err

@@ -31,4 +31,6 @@
 //	M9 Failed is final.   After a write or sync that failed nothing is acknowledged any more.
 //	M10 Full is no failure. What the log has no room for is refused and leaves no trace. Until the alarm ends only what
 //	                      adds nothing is taken; reads, watches and leases go on.
+//	M11 Aside.            What is put aside is as durable as all else, and in no tree: that keeps what it had until a client writes
+//	                      the key or a merge changes it.
 package mvcc

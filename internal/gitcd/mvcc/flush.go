@@ -44,6 +44,13 @@ type MergeView struct {
 	Revision int64
 	index    index
 	store    *Store
+	waiting  map[string]struct{} // keys of the tree
+}
+
+// Waits says whether a change of a key of the tree waits for a commit, and is not in the head.
+func (v MergeView) Waits(tree string) bool {
+	_, ok := v.waiting[tree]
+	return ok
 }
 
 // ModRevision returns the revision that last set a key of the tree, 0 if it does not exist or is not served.
@@ -63,11 +70,24 @@ func (v MergeView) ModRevision(tree string) int64 {
 // after a crash, with the same ids: who merges does not wait for a sync.
 func (s *Store) MergeView(ctx context.Context) (MergeView, error) { return s.commitAll(ctx, false) }
 
+// PatientView is MergeView, but lets what is of grain Batch wait for its
+// commit. A merge that was computed with it and touches none of these keys
+// leaves them waiting: see Merge.Leave.
+func (s *Store) PatientView(ctx context.Context) (MergeView, error) {
+	if s.committer == nil || s.mapped {
+		return s.MergeView(ctx)
+	}
+	return s.view(ctx, &flushTask{waiter: newWaiter(), reached: make(chan error, 1), leaves: true})
+}
+
 func (s *Store) commitAll(ctx context.Context, durable bool) (MergeView, error) {
 	if s.committer == nil {
 		return MergeView{}, errNoHistory
 	}
-	t := &flushTask{waiter: newWaiter(), reached: make(chan error, 1), durable: durable}
+	return s.view(ctx, &flushTask{waiter: newWaiter(), reached: make(chan error, 1), durable: durable})
+}
+
+func (s *Store) view(ctx context.Context, t *flushTask) (MergeView, error) {
 	if err := s.do(ctx, t, t.waiter); err != nil {
 		return MergeView{}, err
 	}
@@ -83,12 +103,16 @@ type flushTask struct {
 	waiter
 	view    MergeView
 	durable bool // whether the commits are to be
+	leaves  bool // what is of grain Batch
 	reached chan error
 }
 
 func (t *flushTask) perform(l *line, b *batch) {
-	if l.open.any() || len(b.record.txns) > 0 {
+	switch {
+	case !t.leaves && (l.open.any() || len(b.record.txns) > 0):
 		b.record.txns = append(b.record.txns, txnRecord{flags: endsCommit | takesBatched})
+	case t.leaves && (l.open.full || len(b.record.txns) > 0):
+		b.record.txns = append(b.record.txns, txnRecord{flags: endsCommit})
 	}
 	b.full = true
 	at := l.state.view
@@ -98,7 +122,10 @@ func (t *flushTask) perform(l *line, b *batch) {
 			if err := c.write(t.durable); err != nil {
 				return err
 			}
-			t.view = MergeView{Head: c.head, Revision: at.rev, index: at.index, store: l.store}
+			t.view = MergeView{Head: c.head, Revision: at.rev, index: at.index, store: l.store, waiting: map[string]struct{}{}}
+			for tree := range c.dirty {
+				t.view.waiting[tree] = struct{}{}
+			}
 			t.reached <- nil
 			return nil
 		},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
@@ -41,6 +42,8 @@ type Merge struct {
 	// theirs. Seen is the revision of the view that it was computed with; if there is a later one, nothing is done.
 	Whole bool
 	Seen  int64
+	// Leave has what waits for its commit wait on, if the merge was computed with a PatientView.
+	Leave bool
 }
 
 // MergeResult says what a merge came to.
@@ -140,10 +143,41 @@ func (t *mergeTask) perform(l *line, b *batch) {
 	for i := range t.merge.Changes {
 		c.mergeKey(&t.merge.Changes[i], t.merge.Whole)
 	}
+	again := l.waits(b, t.merge.Leave)
+	if len(again.ops) > 0 {
+		c.rec.flags |= leavesBatched
+	}
 	c.end()
+	if len(again.ops) > 0 {
+		b.record.txns = append(b.record.txns, again)
+	}
 	t.result.Revision = l.state.rev
 	b.full = true
 	b.tokens = append(b.tokens, token{reach: t.reach, fail: func(err error) { t.reached <- err }})
+}
+
+// waits returns the transaction that has again what waits for a commit, and is
+// to wait on: none if there is something that is not of grain Batch.
+func (l *line) waits(b *batch, leave bool) (again txnRecord) {
+	if !leave || l.store.mapped {
+		return again
+	}
+	open := l.open
+	open.keys = maps.Clone(open.keys)
+	for i := range b.record.txns {
+		open.follow(&b.record.txns[i])
+	}
+	if open.full {
+		return again
+	}
+	for _, key := range slices.Sorted(maps.Keys(open.keys)) {
+		o := op{kind: opTreeDelete, grain: layout.Batch, key: key}
+		if v := l.state.get(key); v != nil {
+			o.kind, o.blob = opTreePut, v.blob
+		}
+		again.ops = append(again.ops, o)
+	}
+	return again
 }
 
 // mergeKey applies one change of a merge, which gets a revision of its own.
@@ -161,6 +195,8 @@ func (c *change) mergeKey(k *KeyChange, whole bool) {
 		c.remove(k.own)
 	case !k.Delete && (was == nil || was.blob != k.blob):
 		c.put(k.own, k.Value, k.blob, k.content, 0)
+	case !k.Delete && was.aside && !whole:
+		c.mergeTree(k) // the store had it already, the tree had not
 	}
 }
 

@@ -86,6 +86,8 @@ const (
 	isMerge
 	// takesTheirs says that the merge makes the branch's tree theirs, with what is no key's.
 	takesTheirs
+	// leavesBatched says that the merge leaves what is of grain Batch uncommitted: the next transaction has it again.
+	leavesBatched
 )
 
 // txnRecord is one transaction, as it is recorded.

@@ -3,6 +3,8 @@
 
 package mvcc
 
+import "github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
+
 // state is what op records add up to. The line owns it; it is ahead of what is
 // published by what is not durable yet.
 type state struct {
@@ -19,7 +21,7 @@ type state struct {
 func (st *state) apply(o *op) (ev event, changed bool) {
 	switch o.kind {
 	case opPut:
-		v := &version{mod: o.mod, create: o.create, ver: o.ver, lease: o.lease, blob: o.blob, sub: st.place(o), size: o.size}
+		v := &version{mod: o.mod, create: o.create, ver: o.ver, lease: o.lease, blob: o.blob, sub: st.place(o), size: o.size, aside: o.grain == layout.Local}
 		ev = st.put(o.key, v)
 		st.leases.move(ev.key, leaseOf(ev.before), o.lease)
 	case opDelete:

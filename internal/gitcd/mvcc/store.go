@@ -179,7 +179,7 @@ func (s *Store) start(r *recovery) {
 	}
 	if s.log != nil {
 		s.committer = r.committer
-		s.line.open = uncommitted{full: r.committer.full, batched: len(r.committer.dirty) > 0}
+		s.line.open = openAfter(r.committer)
 		for _, b := range r.uncommitted {
 			for i := range b.record.txns {
 				s.line.open.follow(&b.record.txns[i])

@@ -31,6 +31,7 @@ type version struct {
 	sub              uint32 // which of its revision's changes it is, from 0; here, where it takes no room
 	size             int64  // of the value; -1 if the blob came from elsewhere
 	deleted          bool
+	aside            bool          // no tree has it: see Store.Aside
 	sum              atomic.Uint32 // CRC-32C of the value; 0: not known
 
 	value atomic.Pointer[cached]  // nil: to be read from the log
