@@ -38,9 +38,10 @@ var storage = map[string][]string{
 	"internal/gitcd/branch":    {"gitobj", "journal", "layout", "mvcc", "vfs"},
 	"internal/gitcd/snapshot":  {},
 	"internal/gitcd/etcdapi":   {"mvcc", "snapshot"},
-	"internal/gitcd/exchange":  {"gitobj", "journal", "merge", "mvcc", "transport", "treeedit", "layout"},
+	"internal/gitcd/beat":      {},
+	"internal/gitcd/exchange":  {"beat", "gitobj", "journal", "merge", "mvcc", "transport", "treeedit", "layout"},
 	"internal/gitcd/pull":      {"exchange", "gitobj", "journal", "layout", "merge", "mvcc", "transport", "treeedit"},
-	"internal/gitcd/hub":       {"gate", "conflict", "gitobj", "journal", "merge", "transport", "treeedit", "layout"},
+	"internal/gitcd/hub":       {"beat", "gate", "conflict", "gitobj", "journal", "merge", "transport", "treeedit", "layout"},
 	"internal/gitcd/hint":      {},
 	"internal/gitcd/mirror":    {"gitobj", "journal", "merge", "transport", "treeedit"},
 }

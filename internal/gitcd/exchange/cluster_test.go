@@ -57,7 +57,7 @@ type theHub struct {
 
 func startHub(tb testing.TB) *theHub {
 	tb.Helper()
-	h := &theHub{t: tb, disk: &vfs.Mem{}, o: hub.Options{Identify: byHeader, Heartbeat: time.Second}}
+	h := &theHub{t: tb, disk: &vfs.Mem{}, o: hub.Options{Identify: byHeader, Heartbeat: time.Second, LazyWait: time.Second}}
 	h.start()
 	tb.Cleanup(h.halt)
 	return h
@@ -190,6 +190,8 @@ type heaven struct {
 	clock  clock.Clock
 	grains layout.Grains
 	batch  time.Duration
+	// beats says whether renewals of leases travel beside Git.
+	beats bool
 
 	taken    exchange.Taken
 	journal  *journal.Journal
@@ -267,6 +269,9 @@ func (v *heaven) serve(ctx context.Context) (err error) {
 		v.tune(&o)
 	}
 	up := v.remote()
+	if v.beats {
+		o.Beside, up.Hears = v.store, !strings.HasPrefix(v.name, "nodes/")
+	}
 	var seen exchange.Upstream = up
 	if v.wrap != nil {
 		seen = v.wrap(up)
@@ -324,6 +329,11 @@ func (v *heaven) put(key, value string) {
 
 func (v *heaven) tryPut(key, value string) error {
 	_, err := v.store.Txn(context.Background(), mvcc.Txn{Then: []mvcc.Op{{Put: &mvcc.Put{Key: key, Value: []byte(value)}}}})
+	return err
+}
+
+func (v *heaven) tryDelete(key string) error {
+	_, err := v.store.Txn(context.Background(), mvcc.Txn{Then: []mvcc.Op{{Delete: &mvcc.Delete{Key: key}}}})
 	return err
 }
 

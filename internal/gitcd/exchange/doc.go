@@ -20,8 +20,8 @@
 // in time, the round goes on without it.
 //
 // A hub's stream brings what main grew by along with the news of it, so that
-// fetch asks nobody. Leases and heartbeats wait for company, on the way there and
-// on the way back (lazy.go).
+// fetch asks nobody. Heartbeats wait for company, on the way there and on the way
+// back (lazy.go); that a lease was renewed travels beside Git (beats.go).
 //
 // # Laws
 //
@@ -36,4 +36,6 @@
 //	X6 Patient.          A link that is down is tried again with growing pauses, for ever; the first sign of life ends the pause.
 //	X7 Main by swap.     Where no hub merges, main moves by compare and swap to a head that holds it: whoever is second
 //	                     merges first what the first one did.
+//	X8 Beside is less.    What travels beside Git is in the own branch later, and in nobody else's before. What the upstream does
+//	                      not take goes by Git.
 package exchange

@@ -31,12 +31,14 @@ const (
 	remoteMain = "refs/remotes/upstream/main"
 )
 
-// BatchInterval is how long a store that exchanges should gather changes of
-// lazy keys before it commits them: each commit is pushed, merged and fetched. A
-// lease is renewed every 10 s, and is seen by others after this, LazyWait and the
-// hub's own, hence after a minute at most: half of the grace period that
-// headless clusters give a node.
+// BatchInterval is how long changes of lazy keys are gathered before they are
+// committed, where no hub passes on that leases were renewed: each commit is
+// pushed, merged and fetched.
 const BatchInterval = 35 * time.Second
+
+// RenewalInterval is how long a store that has a hub should gather them: what
+// others have to know of them at once goes beside Git, and what is left is history.
+const RenewalInterval = 10 * time.Minute
 
 // Options configures an Exchange. Branch and Epoch are needed; the zero value
 // of the rest is a good production setting.
@@ -57,6 +59,13 @@ type Options struct {
 	Settings merge.Settings
 	// Grains say which keys are lazy: those of grain Batch wait for company. Default layout.DefaultGrains.
 	Grains layout.Grains
+	// Beside is where the store has what travels beside Git: with it, a lease that is only renewed is told of at once, and
+	// is committed when the store's own patience with it ends. Default: renewals go by Git alone.
+	Beside Beside
+	// BeatEvery is how often it is looked whether leases were renewed. Default 5 s.
+	BeatEvery time.Duration
+	// Gather is how long changes of lazy keys wait to be committed that cannot travel beside Git. Default BatchInterval.
+	Gather time.Duration
 	// LazyWait is how long a commit of lazy keys alone waits for company. Default 10 s.
 	LazyWait time.Duration
 	// Await is how long a round waits for main to hold the last push. Default 1 s.
@@ -88,6 +97,8 @@ func (o Options) withDefaults() Options {
 		d  *time.Duration
 		or time.Duration
 	}{
+		{&o.BeatEvery, 5 * time.Second},
+		{&o.Gather, BatchInterval},
 		{&o.LazyWait, 10 * time.Second},
 		{&o.Await, time.Second},
 		{&o.Poll, 2 * time.Second},
@@ -130,6 +141,7 @@ type Exchange struct {
 	news   *news
 	polled atomic.Bool   // the upstream has no stream
 	hints  chan struct{} // holds one token when somebody says that there are news
+	pulse  *pulse
 
 	settings atomic.Pointer[merge.Settings] // what the hub said last, or the options
 
@@ -168,7 +180,7 @@ func New(store Store, repo Repository, up Upstream, o Options) *Exchange {
 	remembering := remember(repo)
 	x := &Exchange{
 		store: store, repo: remembering, up: up, o: o.withDefaults(), ref: heads + o.Branch,
-		news: newNews(), hints: make(chan struct{}, 1), history: merge.NewHistory(remembering),
+		news: newNews(), pulse: newPulse(), hints: make(chan struct{}, 1), history: merge.NewHistory(remembering),
 	}
 	x.settings.Store(&x.o.Settings)
 	x.using = &x.o.Settings
@@ -185,6 +197,7 @@ func (x *Exchange) Run(ctx context.Context) error {
 	background.Go(func() { x.follow(following) })
 	hold := make(chan error, 1)
 	background.Go(func() { hold <- x.hold(following) })
+	background.Go(func() { x.beatOn(following) })
 	err := x.loop(ctx, hold)
 	stop()
 	background.Wait()

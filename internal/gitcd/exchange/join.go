@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
@@ -53,15 +54,30 @@ func (x *Exchange) policy() merge.Policy {
 	return now.Policy(x.o.Branch, merge.MainBranch, merge.MainBranch)
 }
 
+// planJoin computes a merge. Lazy changes may wait on, so that a heaven that
+// does nothing but live follows main without a commit, unless main has changed their keys, too.
+func (x *Exchange) planJoin(ctx context.Context, theirs gitobj.ID, p merge.Policy) (view mvcc.MergeView, m merge.Merged, leave bool, err error) {
+	if x.o.Beside != nil {
+		if view, err = x.o.Beside.PatientView(ctx); err != nil {
+			return view, m, false, fmt.Errorf("read the store: %w", err)
+		}
+		m, err = x.history.Merge(ctx, view.Head, theirs, p)
+		if err != nil || !slices.ContainsFunc(m.Changes, func(c merge.Change) bool { return view.Waits(c.Key) }) {
+			return view, m, true, err
+		}
+	}
+	if view, err = x.store.MergeView(ctx); err != nil {
+		return view, m, false, fmt.Errorf("read the store: %w", err)
+	}
+	m, err = x.history.Merge(ctx, view.Head, theirs, p)
+	return view, m, false, err
+}
+
 // tryJoin computes a merge and hands it to the store, which refuses it if a
 // key was written meanwhile.
 func (x *Exchange) tryJoin(ctx context.Context, theirs gitobj.ID) (done bool, err error) {
-	view, err := x.store.MergeView(ctx)
-	if err != nil {
-		return false, fmt.Errorf("read the store: %w", err)
-	}
 	p := x.policy() // first: new settings bring a new history
-	m, err := x.history.Merge(ctx, view.Head, theirs, p)
+	view, m, leave, err := x.planJoin(ctx, theirs, p)
 	if err != nil {
 		return false, err
 	}
@@ -70,7 +86,7 @@ func (x *Exchange) tryJoin(ctx context.Context, theirs gitobj.ID) (done bool, er
 		return true, nil
 	case merge.TheirsAhead, merge.Diverged, merge.Unrelated:
 	}
-	in := mvcc.Merge{Theirs: theirs, Changes: make([]mvcc.KeyChange, 0, len(m.Changes))}
+	in := mvcc.Merge{Theirs: theirs, Leave: leave, Changes: make([]mvcc.KeyChange, 0, len(m.Changes))}
 	if len(m.Bases) > 0 {
 		in.Base = m.Bases[0]
 	}

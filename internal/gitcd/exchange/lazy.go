@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/beat"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/layout"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/treeedit"
@@ -54,9 +55,18 @@ func (x *Exchange) lazyWriter() time.Duration { return 9 * x.o.LazyWait }
 // lazily: there each main that is joined in between costs a merge, which is
 // pushed, merged and fetched in turn. Where nothing is written, joining costs nothing.
 func (x *Exchange) idles(ctx context.Context) (bool, error) {
-	now := x.o.Clock.Now()
-	if x.joined.IsZero() || x.lazily.IsZero() || !now.Before(x.lazily.Add(x.lazyWriter())) {
+	now, wrote := x.o.Clock.Now(), x.lazily
+	if said := x.pulse.last(); said.After(wrote) {
+		wrote = said
+	}
+	if x.joined.IsZero() || wrote.IsZero() || !now.Before(wrote.Add(x.lazyWriter())) {
 		return false, nil
+	}
+	if x.o.Beside != nil {
+		held, err := x.holds(ctx, x.main, x.store.Head())
+		if err != nil || held {
+			return false, err // a mere step forward
+		}
 	}
 	lazy, err := x.onlyLazy(ctx, x.joined, x.main)
 	if err != nil {
@@ -87,7 +97,7 @@ func (x *Exchange) onlyLazy(ctx context.Context, from, to gitobj.ID) (bool, erro
 		return false, err
 	}
 	err = treeedit.Diff(ctx, x.repo, there, here, func(key string, was, is gitobj.ID) error {
-		if x.o.Grains.Of(key) == layout.Batch || x.heartbeat(key, was, is) {
+		if x.o.Grains.Of(key) == layout.Batch && x.patient(was, is) || x.heartbeat(key, was, is) {
 			return nil
 		}
 		return errUrgent
@@ -96,6 +106,36 @@ func (x *Exchange) onlyLazy(ctx context.Context, from, to gitobj.ID) (bool, erro
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// patient says whether a change of a lazy key may wait. Where a hub passes on
+// that leases are renewed, others count on it that a lease which is made,
+// changes hands or goes is known soon.
+func (x *Exchange) patient(was, is gitobj.ID) bool {
+	if x.o.Beside == nil || !x.news.hub() {
+		return true
+	}
+	before, ok := x.class(was)
+	if !ok {
+		return false
+	}
+	after, ok := x.class(is)
+	return ok && before == after
+}
+
+func (x *Exchange) class(blob gitobj.ID) (string, bool) {
+	if blob.IsZero() {
+		return "", false
+	}
+	_, data, err := x.repo.Get(blob)
+	if err != nil {
+		return "", false
+	}
+	value, err := layout.Value(data)
+	if err != nil {
+		return "", false
+	}
+	return beat.Class(value)
 }
 
 // nodes is where the objects are that a kubelet writes to say that it lives.

@@ -127,6 +127,10 @@ func (x *Exchange) follow(ctx context.Context) {
 		err := x.up.Watch(ctx, refs, func(heard Notice) {
 			pause.reset()
 			x.news.streaming()
+			if heard.Beats != nil {
+				x.pulse.hear(heard.Beats)
+				return
+			}
 			x.news.tell(heard)
 		})
 		if errors.Is(err, ErrNoStream) {

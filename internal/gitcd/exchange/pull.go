@@ -115,6 +115,7 @@ func (x *Exchange) pull(ctx context.Context) error {
 		return err
 	}
 	x.heard = time.Time{}
+	x.pulse.again()
 	if x.joined = x.main; x.awaited.IsZero() {
 		x.heldIn = x.own
 	}

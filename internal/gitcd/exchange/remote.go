@@ -18,6 +18,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/beat"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
@@ -37,6 +38,10 @@ type Remote struct {
 	transport.Client
 	// WatchURL is where notices come from. Empty: the upstream has none.
 	WatchURL string
+	// BeatURL is where it is said that leases were renewed. Empty: the upstream passes nothing on.
+	BeatURL string
+	// Hears has the stream tell of the leases that others renew.
+	Hears bool
 	// Silence is how long a stream may say nothing. Default 30 s.
 	Silence time.Duration
 	// Clock measures the silence. Default the real one.
@@ -48,7 +53,7 @@ type Remote struct {
 // NewHubRemote returns the upstream of a hub at a base URL, as https://host:8443.
 func NewHubRemote(base string, client *http.Client) *Remote {
 	base = strings.TrimSuffix(base, "/")
-	return &Remote{Client: transport.Client{URL: base + "/repo.git", HTTP: client}, WatchURL: base + "/v1/watch"}
+	return &Remote{Client: transport.Client{URL: base + "/repo.git", HTTP: client}, WatchURL: base + "/v1/watch", BeatURL: base + "/v1/beats"}
 }
 
 // NewGitRemote returns the upstream of a repository on a plain Git server.
@@ -62,6 +67,8 @@ type notice struct {
 	ID   gitobj.ID `json:"id"`
 	From gitobj.ID `json:"from"`
 	Pack int       `json:"pack"`
+	// Beats come in lines of their own.
+	Beats []beat.Beat `json:"beats"`
 	// Merge is in the first line, which has nothing else.
 	Merge *merge.Settings `json:"merge"`
 }
@@ -102,7 +109,11 @@ func (r *Remote) Watch(ctx context.Context, refs []string, tell func(Notice)) er
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.WatchURL+"?"+url.Values{"ref": refs, "packs": {"1"}}.Encode(), nil)
+	query := url.Values{"ref": refs, "packs": {"1"}}
+	if r.Hears {
+		query.Set("beats", "1")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.WatchURL+"?"+query.Encode(), nil)
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", r.WatchURL, err)
 	}
@@ -137,6 +148,9 @@ func (r *Remote) Watch(ctx context.Context, refs []string, tell func(Notice)) er
 		}
 		if n.Ref != "" {
 			tell(Notice{Ref: n.Ref, ID: n.ID, From: n.From, Pack: pack})
+		}
+		if len(n.Beats) > 0 {
+			tell(Notice{Beats: n.Beats})
 		}
 	}
 }

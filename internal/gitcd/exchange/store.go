@@ -6,6 +6,7 @@ package exchange
 import (
 	"context"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/beat"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/journal"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/mvcc"
@@ -29,6 +30,16 @@ type Store interface {
 	Merge(ctx context.Context, m mvcc.Merge) (mvcc.MergeResult, error)
 }
 
+// Beside is what the store has beside Git, a *mvcc.Store.
+type Beside interface {
+	// Waiting returns what clients wrote here that waits for a commit with others.
+	Waiting(ctx context.Context) ([]mvcc.Waiting, error)
+	// Aside changes values in the store alone; the tree keeps what it has.
+	Aside(ctx context.Context, keys []string, change func(key string, value []byte) ([]byte, bool)) (int, error)
+	// PatientView is a view for a merge that lets lazy changes wait on.
+	PatientView(ctx context.Context) (mvcc.MergeView, error)
+}
+
 // Repository is where the heaven's objects and refs are, a *journal.Journal.
 type Repository interface {
 	transport.Repository
@@ -50,6 +61,9 @@ type Upstream interface {
 	// Watch tells of the refs' heads, first of all of them and then of each
 	// change, until the stream breaks. It is ErrNoStream if the upstream has none.
 	Watch(ctx context.Context, refs []string, tell func(Notice)) error
+	// Beat says which leases were renewed here, and returns the keys of those that the upstream will not pass on. It is
+	// ErrNoStream if the upstream passes nothing on.
+	Beat(ctx context.Context, beats []beat.Beat) (refused []string, err error)
 }
 
 // Notice is what an upstream says of a ref.
@@ -60,4 +74,6 @@ type Notice struct {
 	// Pack leads from From, which was told before, to ID. None: fetch what is missing.
 	From gitobj.ID
 	Pack []byte
+	// Beats are leases that others have renewed; then there is no Ref.
+	Beats []beat.Beat
 }

@@ -28,6 +28,6 @@
 //	H6 One bad apple.      A branch that cannot be merged keeps its own error and its place; the others are merged.
 //	H7 By the change.      A pass looks at the branches that were pushed, and at what differs in them.
 //	H8 Slow is alone.      A slow watcher misses values in between, never the last one, and delays nobody.
-//	H9 Gated.              What is outside a branch's gate never reaches main but by a person's word; the rest of the branch does. As main
+//	H9 Gated.              What is outside a branch's gate never reaches main, or another heaven beside it, but by a person's word; the rest of the branch does. As main
 //	                       holds the branch, the branch gets main's value back: trees are equal afterwards.
 package hub

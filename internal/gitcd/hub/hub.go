@@ -46,7 +46,7 @@ type Options struct {
 	// Heartbeat is how often a watch stream says that it lives. Default 10 s.
 	Heartbeat time.Duration
 	// LazyWait is how long pushes that may wait, of leases and heartbeats, are
-	// gathered before a pass is made for them alone. Default 4 s; negative: they do not wait.
+	// gathered before a pass is made for them alone. Default 30 s; negative: they do not wait.
 	LazyWait time.Duration
 	// Retry is when a branch that could not be merged is tried again, without a
 	// push. Default 30 s.
@@ -71,7 +71,7 @@ func (o Options) withDefaults() Options {
 		o.Heartbeat = 10 * time.Second
 	}
 	if o.LazyWait == 0 {
-		o.LazyWait = 4 * time.Second
+		o.LazyWait = 30 * time.Second
 	}
 	if o.Retry <= 0 {
 		o.Retry = 30 * time.Second
@@ -92,6 +92,7 @@ type Hub struct {
 	o       Options
 	board   *board
 	lineage *lineage
+	pulses  *pulses
 	wake    chan struct{} // holds one token when branches are waiting for a pass
 
 	failed   chan error    // holds why the repository takes nothing any more, once a push has found out
@@ -156,6 +157,7 @@ func New(repo Repository, o Options) *Hub {
 		failed:   make(chan error, 1),
 		stopping: make(chan struct{}),
 		lineage:  newLineage(),
+		pulses:   newPulses(),
 		pending:  map[string]struct{}{},
 		patient:  map[string]struct{}{},
 		branches: map[string]branchState{},
@@ -185,6 +187,7 @@ func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/repo.git/", http.StripPrefix("/repo.git", h.git))
 	mux.HandleFunc("GET /v1/watch", h.watch)
+	mux.HandleFunc("POST /v1/beats", h.serveBeats)
 	mux.HandleFunc("GET /v1/status", h.serveStatus)
 	mux.HandleFunc("GET /v1/quarantine", h.listQuarantine)
 	mux.HandleFunc("POST /v1/quarantine", h.ruleQuarantine)
@@ -239,6 +242,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-h.pulses.knocked:
+			h.hear(ctx)
+			continue
 		case <-h.wake:
 		case <-company:
 		case <-retry:

@@ -125,7 +125,7 @@ func TestLazyPushesWait(t *testing.T) {
 	if s := r.hub.Status(); s.Passes != before {
 		t.Fatalf("%d passes for lazy pushes alone", s.Passes-before)
 	}
-	clk.Step(4 * time.Second)
+	clk.Step(30 * time.Second)
 	r.main("nodes/b", "nodes/c")
 	lazily(nodes[2])
 	nodes[3].commit(map[string]string{"/registry/y": "1"})

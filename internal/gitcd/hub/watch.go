@@ -8,10 +8,12 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"k8s.io/utils/clock"
 
+	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/beat"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gitobj"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/merge"
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/transport"
@@ -61,6 +63,13 @@ func (h *Hub) watch(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("packs") != "" {
 		out.step = func(from, to gitobj.ID) []byte { return h.git.Step(r.Context(), from, to) }
 	}
+	var beats <-chan struct{}
+	if r.URL.Query().Get("beats") != "" {
+		wake, leave := h.pulses.watch()
+		defer leave()
+		beats = wake
+	}
+	var heard int64
 	heartbeat := h.o.Clock.NewTicker(h.o.Heartbeat)
 	defer heartbeat.Stop()
 	all := true // the first time, and at each heartbeat, values that have not changed are sent as well
@@ -71,6 +80,12 @@ func (h *Hub) watch(w http.ResponseWriter, r *http.Request) {
 		all = false
 		select {
 		case <-watcher.wake:
+		case <-beats:
+			news, now := h.pulses.since(heard, peerOf(r.Context()))
+			if err := out.pulse(news); err != nil {
+				return
+			}
+			heard = now
 		case <-heartbeat.C():
 			all = true
 		case <-r.Context().Done():
@@ -98,10 +113,18 @@ type noticeWriter struct {
 	settings merge.Settings
 }
 
-func (n *noticeWriter) send(ids []gitobj.ID, all bool) error {
+// extend gives the next write its time.
+func (n *noticeWriter) extend() error {
 	// Sockets know real time only, whatever clock the hub runs by.
 	deadline := clock.RealClock{}.Now().Add(writeTimeout)
 	if err := n.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, os.ErrNoDeadline) {
+		return err
+	}
+	return nil
+}
+
+func (n *noticeWriter) send(ids []gitobj.ID, all bool) error {
+	if err := n.extend(); err != nil {
 		return err
 	}
 	enc := json.NewEncoder(n.w)
@@ -127,6 +150,20 @@ func (n *noticeWriter) send(ids []gitobj.ID, all bool) error {
 	}
 	n.sent = ids
 	return n.control.Flush()
+}
+
+// pulse sends what leases were renewed.
+func (n *noticeWriter) pulse(news []beat.Beat) error {
+	if err := n.extend(); err != nil {
+		return err
+	}
+	enc := json.NewEncoder(n.w)
+	for line := range slices.Chunk(news, beatsALine) {
+		if err := enc.Encode(Beats{line}); err != nil {
+			return err
+		}
+	}
+	return nil // the heads that follow are flushed
 }
 
 // packFor returns what main grew by since the stream told of it last: who
