@@ -68,7 +68,7 @@ func serveHub(ctx context.Context, c *gitcdv1.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	o := hub.Options{Genesis: c.Hub.GenesisBranch, Gates: gates, Approvers: c.Hub.Approvers, Log: logger}
+	o := hub.Options{Genesis: c.Hub.GenesisBranch, Gates: gates, Approvers: c.Hub.Approvers, LazyWait: c.Hub.LazyWait.Duration, Log: logger}
 	if m != nil {
 		o.Forge = func() any { return m.Status() }
 	}

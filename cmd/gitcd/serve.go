@@ -242,6 +242,9 @@ func (h *heaven) enter(j *journal.Journal, store *mvcc.Store) error {
 	if err != nil {
 		return err
 	}
+	if beats(h.config.Upstream) {
+		o.Beside, h.up.Hears = store, h.config.Upstream.Lazy.Hear == gitcdv1.HearAll
+	}
 	h.exchange = exchange.New(store, j, h.up, o)
 	h.up.Settings = h.exchange.Use
 	return nil
@@ -253,8 +256,11 @@ func (h *heaven) storeOptions() (mvcc.Options, error) {
 
 func storeOptions(c *gitcdv1.Config, holder string, epoch int64) mvcc.Options {
 	var gather time.Duration // alone: as soon as a store does it
-	if c.Upstream != nil {
-		gather = exchange.BatchInterval
+	if u := c.Upstream; u != nil {
+		gather = u.Lazy.GatherInterval.Duration
+		if beats(u) {
+			gather = u.Lazy.RenewalInterval.Duration // the exchange sees to what cannot wait so long
+		}
 	}
 	return mvcc.Options{
 		Branch: "refs/heads/" + c.Branch, BatchInterval: gather,

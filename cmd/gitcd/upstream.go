@@ -64,6 +64,11 @@ func upstream(c *gitcdv1.Config) (*exchange.Remote, error) {
 	return exchange.NewHubRemote(u.URL, client), nil
 }
 
+// beats says whether an upstream is told beside Git that leases are renewed.
+func beats(u *gitcdv1.Upstream) bool {
+	return u.Kind == gitcdv1.UpstreamHub && u.Lazy.Beats == gitcdv1.BeatsEnabled
+}
+
 func take(ctx context.Context, logger *slog.Logger, c *gitcdv1.Config, holder string, j *journal.Journal, up exchange.Upstream) (exchange.Taken, error) {
 	return exchange.Take(ctx, j, up, exchange.TakeOptions{
 		Branch:  c.Branch,
@@ -94,6 +99,10 @@ func (h *heaven) exchangeOptions() (exchange.Options, error) {
 		Holder: h.holder,
 		Grains: grains(c.Grains),
 		Log:    h.log,
+
+		BeatEvery: c.Upstream.Lazy.BeatInterval.Duration,
+		Gather:    c.Upstream.Lazy.GatherInterval.Duration,
+		LazyWait:  c.Upstream.Lazy.PushWait.Duration,
 	}
 	if u := c.Upstream; u.Kind == gitcdv1.UpstreamGit {
 		o.MovesMain, o.PushEvery, o.Poll, o.Timeout = u.Merger == gitcdv1.MergerSelf, u.PushInterval.Duration, u.PollInterval.Duration, 5*time.Minute

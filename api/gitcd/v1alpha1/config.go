@@ -173,6 +173,9 @@ type Upstream struct {
 
 	// PollInterval is how often a plain Git server is asked while things change; while they do not, seldom. Default: 2s.
 	PollInterval Duration `json:"pollInterval,omitzero"`
+
+	// Lazy says how leases and heartbeats reach others.
+	Lazy Lazy `json:"lazy,omitzero"`
 }
 
 // Genesis holds back the first push of the heaven that makes a cluster's first objects.
@@ -251,6 +254,9 @@ type Hub struct {
 	// Approvers are the branches, by the names in their certificates, that may approve and reject what is in quarantine,
 	// besides hub-admin. Default: GenesisBranch.
 	Approvers []string `json:"approvers,omitempty"`
+
+	// LazyWait is how long pushes of leases and heartbeats alone are gathered before they are merged. Default: 30s.
+	LazyWait Duration `json:"lazyWait,omitzero"`
 
 	// Mirror is the forge that keeps a copy away from here. Absent: the hub's volume is the only one.
 	Mirror *Mirror `json:"mirror,omitempty"`

@@ -86,7 +86,8 @@ func (m *Mirror) setDefaults() {
 	orDefault(&m.PollInterval.Duration, time.Minute)
 }
 
-func (u *Upstream) setDefaults() {
+func (u *Upstream) setDefaults(branch string) {
+	u.Lazy.setDefaults(branch)
 	orDefault(&u.MainBranch, "main")
 	orDefault(&u.Kind, UpstreamHub)
 	if u.Kind == UpstreamGit {

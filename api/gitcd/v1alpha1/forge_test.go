@@ -37,6 +37,7 @@ func TestForgeDefaults(t *testing.T) {
 		Kind: UpstreamGit, URL: "http://127.0.0.1:1/r.git", MainBranch: "main", Merger: MergerSelf,
 		PushInterval: Duration{10 * time.Second}, PollInterval: Duration{2 * time.Second},
 	}
+	up.Lazy.setDefaults("heavens/x")
 	if !reflect.DeepEqual(c.Upstream, up) {
 		t.Errorf("got %+v, want %+v", c.Upstream, up)
 	}

@@ -72,7 +72,7 @@ func (c *Config) setBranchDefaults() {
 		orDefault(&c.HolderFile, path.Join(c.Repository, "holder"))
 	}
 	if c.Upstream != nil {
-		c.Upstream.setDefaults()
+		c.Upstream.setDefaults(c.Branch)
 	}
 	orDefault(&c.Mode, ModeAvailable)
 	orDefault(&c.LeaseDuration.Duration, 15*time.Second)
@@ -88,6 +88,7 @@ func (h *Hub) setDefaults() {
 	if h.Mirror != nil {
 		h.Mirror.setDefaults()
 	}
+	orDefault(&h.LazyWait.Duration, 30*time.Second)
 	orDefault(&h.DefaultGates, DefaultGatesEnabled)
 	if h.Approvers == nil {
 		h.Approvers = []string{h.GenesisBranch}

@@ -40,6 +40,7 @@ func TestLoadFillsInDefaults(t *testing.T) {
 		PublishInterval: Duration{500 * time.Millisecond},
 		Logging:         Logging{Level: LogInfo, Format: LogText},
 	}
+	want.Upstream.Lazy.setDefaults("heavens/x")
 	if !reflect.DeepEqual(want, got) {
 		t.Fatalf("got %+v\nwant %+v", got, want)
 	}

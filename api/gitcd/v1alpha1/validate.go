@@ -98,6 +98,7 @@ func (c *Config) validateHub(p *problems) {
 	p.serverTLS("hub.tls", &c.Hub.TLS)
 	p.branch("hub.mainBranch", c.Hub.MainBranch)
 	p.branch("hub.genesisBranch", c.Hub.GenesisBranch)
+	p.positive("hub.lazyWait", c.Hub.LazyWait.Duration)
 	c.Hub.validateGates(p)
 	if len(c.Hub.Prefixes) == 0 {
 		p.add("hub.prefixes", "is empty: no branch would be received; leave it out for heavens/ and nodes/")
@@ -154,6 +155,7 @@ func (c *Config) validateExchange(p *problems) {
 	p.positive("leaseDuration", c.LeaseDuration.Duration)
 	if c.Upstream != nil {
 		p.upstream(c)
+		c.Upstream.Lazy.validate(p, "upstream.lazy")
 	}
 	if g := c.Genesis; g != nil {
 		p.httpURL("genesis.readyURL", g.ReadyURL, "https", "http")
