@@ -66,7 +66,7 @@ type GateRBAC struct {
 	// Bindings are patterns of ClusterRoleBindings, and of RoleBindings as <namespace>/<name>, all of whose roles count.
 	Bindings []string `json:"bindings,omitempty"`
 
-	// ExceptBindings are left out of Bindings.
+	// ExceptBindings are left out, whomever they bind.
 	ExceptBindings []string `json:"exceptBindings,omitempty"`
 
 	// Pods adds the service accounts of the pods that are bound to the node {name}.

@@ -169,7 +169,7 @@ type GateRBAC struct {
 	// +kubebuilder:validation:items:MaxLength=256
 	Bindings []string `json:"bindings,omitempty"`
 
-	// exceptBindings are left out of bindings.
+	// exceptBindings are left out, whomever they bind.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1

@@ -150,8 +150,17 @@ func (v *view) encrypted() bool {
 	if value == nil {
 		value, err = readValue(v.r, v.New)
 	}
-	return err == nil && bytes.HasPrefix(value, []byte("k8s:enc:"))
+	return err == nil && sealed(value)
 }
+
+// wasEncrypted says so of the old value. Whether such an object is being
+// deleted cannot be seen; who may write any value there can destroy it anyway.
+func (v *view) wasEncrypted() bool {
+	value, err := readValue(v.r, v.Old)
+	return err == nil && sealed(value)
+}
+
+func sealed(value []byte) bool { return bytes.HasPrefix(value, []byte("k8s:enc:")) }
 
 // replaced says whether the key holds another object afterwards.
 func (v *view) replaced() bool {

@@ -93,24 +93,39 @@ func controllers() []Rule {
 	}
 }
 
-// machineController is what gardener's machine-controller-manager does: its
-// own objects, and draining and removing nodes.
+// machineController is what gardener's machine-controller-manager and its
+// machine controllers do, whatever RBAC grants them beyond: their own objects,
+// draining and removing nodes, and the Secrets that RBAC names. Values of
+// Secrets cannot be seen, so that a finalizer taken from one looks as any change
+// of it; but kube-system's are not theirs, except tokens by which machines join.
 func machineController() []Rule {
+	const own = "/registry/machine.sapcloud.io/"
+	const classes, deployments = own + "machineclasses/*/*", own + "machinedeployments/*/*"
+	users, update := []string{"headless:machine-controller", "system:machine-controller"}, []Verb{Update}
 	return []Rule{
-		{Name: "machines", Keys: []string{"/registry/machine.sapcloud.io/**"}},
+		{Name: "machines", Keys: []string{own + "machines/*/*", own + "machinesets/*/*"}},
+		{Name: "deployments", Keys: []string{deployments}, Verbs: update},
+		{
+			Name: "classes", Keys: []string{classes}, Verbs: update,
+			Fields: []string{".metadata.finalizers", ".nodeTemplate.capacity", ".nodeTemplate.virtualCapacity"}, // it writes 1000m as 1
+		},
+		{Name: "ends", Keys: []string{classes, deployments}, Verbs: []Verb{Delete}, When: []string{"terminating"}},
 		{
 			Name: "nodes", Keys: []string{"/registry/minions/*"}, Verbs: []Verb{Update, Delete},
 			Fields: []string{
-				".metadata.labels", ".metadata.annotations", ".metadata.finalizers", ".spec.taints", ".spec.unschedulable",
-				".spec.providerID", ".status.conditions",
+				".metadata.labels", ".metadata.annotations", ".metadata.finalizers", ".spec.taints", ".spec.unschedulable", ".status.capacity",
+				".status.conditions[Terminating]", ".status.conditions[InPlaceUpdate]", ".status.conditions[Preserved]",
 			},
 		},
 		{Name: "drain", Keys: []string{"/registry/pods/*/*"}, Verbs: []Verb{Update, Delete}, Fields: []string{".status.conditions[DisruptionTarget]"}},
-		{Name: "disruptions", Keys: []string{"/registry/poddisruptionbudgets/*/*"}, Verbs: []Verb{Update}, Fields: []string{".status"}},
+		{Name: "disruptions", Keys: []string{"/registry/poddisruptionbudgets/*/*"}, Verbs: update, Fields: []string{".status"}},
 		{Name: "detach", Keys: []string{"/registry/volumeattachments/*"}, Verbs: []Verb{Delete}},
-		{Name: "leases", Keys: []string{"/registry/leases/*/machine-controller*"}},
-		{Name: "secrets", Keys: []string{"/registry/secrets/*/*"}, Verbs: []Verb{Update}}, // finalizers; what else changes cannot be seen
-		{Name: "granted", RBAC: &Subjects{Users: []string{"system:machine-controller", "headless:machine-controller"}}},
+		{Name: "leases", Keys: []string{"/registry/leases/*/machine-controller*"}, Verbs: []Verb{Create, Update}},
+		{Name: "join-tokens", Keys: []string{"/registry/secrets/kube-system/bootstrap-token-*"}, Verbs: []Verb{Create, Delete}, RBAC: &Subjects{Users: users}},
+		{
+			Name: "secrets", Keys: []string{"/registry/secrets/*/*"}, Verbs: []Verb{Update, Delete},
+			RBAC: &Subjects{Users: users, ExceptBindings: []string{"kube-system/*"}},
+		},
 	}
 }
 

@@ -4,6 +4,8 @@
 package gate_test
 
 import (
+	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/trishanku-org/cluster-api-provider-headless/internal/gitcd/gate"
@@ -22,9 +24,14 @@ type want struct {
 
 func judgeAll(t *testing.T, cases []want) {
 	t.Helper()
+	judgeIn(t, cluster(), cases)
+}
+
+func judgeIn(t *testing.T, main map[string]string, cases []want) {
+	t.Helper()
 	for _, c := range cases {
 		t.Run(c.does, func(t *testing.T) {
-			w := newWorld(t, gate.Defaults(frontDoor), cluster())
+			w := newWorld(t, gate.Defaults(frontDoor), main)
 			if got := w.reason(c.branch, c.key, c.value); got != c.refused {
 				t.Errorf("refused because %q\nwant %q", got, c.refused)
 			}
@@ -188,5 +195,80 @@ func TestComponents(t *testing.T) {
 		},
 		{"people may everything", frontDoor, "/registry/clusterrolebindings/own", bindingJSON("ClusterRoleBinding", "own", "ClusterRole", "admin", ""), ""},
 		{"others may everything", "heavens/my-operator", "/registry/clusterrolebindings/own", bindingJSON("ClusterRoleBinding", "own", "ClusterRole", "admin", ""), ""},
+	})
+}
+
+// What the real programs need is seen in test/headless; this is what they must not do, and what is seldom.
+func TestMachineController(t *testing.T) {
+	t.Parallel()
+	const (
+		mc, own, secrets = "heavens/machine-controller", "/registry/machine.sapcloud.io/", "/registry/secrets/"
+		user             = `{"kind":"User","name":"headless:machine-controller"}`
+		dying            = `,"deletionTimestamp":"2026-01-01T00:00:00Z","finalizers":["x"]`
+		sealed           = "k8s:enc:secretbox:v1:k:"
+	)
+	object := func(kind, more, rest string) string {
+		return fmt.Sprintf(`{"apiVersion":"machine.sapcloud.io/v1alpha1","kind":%q,"metadata":{"name":"a","namespace":"machines","uid":"u"%s}%s}`, kind, more, rest)
+	}
+	node := func(status string) string {
+		return `{"apiVersion":"v1","kind":"Node","metadata":{"name":"w3","uid":"u-w3"},"status":` + status + `}`
+	}
+	main := cluster()
+	maps.Copy(main, map[string]string{
+		"/registry/roles/machines/machine-controller":           clusterRole("machine-controller", rule("get,update", "", "secrets")),
+		"/registry/rolebindings/machines/machine-controller":    bindingJSON("RoleBinding", "machine-controller", "Role", "machine-controller", user),
+		"/registry/roles/kube-system/machine-controller":        clusterRole("machine-controller", rule("get,create,delete", "", "secrets")),
+		"/registry/rolebindings/kube-system/machine-controller": bindingJSON("RoleBinding", "machine-controller", "Role", "machine-controller", user),
+		own + "machineclasses/machines/a":                       object("MachineClass", "", `,"nodeTemplate":{"capacity":{"cpu":"1000m"},"region":"r"}`),
+		own + "machineclasses/machines/dying":                   object("MachineClass", dying, ""),
+		own + "machinedeployments/machines/a":                   object("MachineDeployment", "", `,"spec":{"replicas":1}`),
+		own + "machinedeployments/machines/dying":               object("MachineDeployment", dying, ""),
+		own + "machines/machines/a":                             object("Machine", "", ""),
+		secrets + "machines/a":                                  sealed + "a",
+		secrets + "default/a":                                   sealed + "a",
+		secrets + "kube-system/a":                               sealed + "a",
+		secrets + "kube-system/bootstrap-token-1":               sealed + "a",
+		"/registry/minions/w3":                                  node(`{"capacity":{"cpu":"1"},"conditions":[{"type":"Ready","status":"True"}]}`),
+	})
+	const toDelete, toCreate = "heavens/machine-controller may not delete it (gate machine-controller)", "heavens/machine-controller may not create it (gate machine-controller)"
+	judgeIn(t, main, []want{
+		{"its machines", mc, own + "machines/machines/b", object("Machine", "", ""), ""},
+		{"the end of a machine", mc, own + "machines/machines/a", "", ""},
+		{"a deployment's annotations", mc, own + "machinedeployments/machines/a", object("MachineDeployment", `,"annotations":{"a":"b"}`, `,"spec":{"replicas":1}`), ""},
+		{"no new deployment", mc, own + "machinedeployments/machines/b", object("MachineDeployment", "", ""), "heavens/machine-controller may not create this key: no rule of gate machine-controller is for it"},
+		{"no end of a deployment that nobody deleted", mc, own + "machinedeployments/machines/a", "", "heavens/machine-controller may not delete it: it is not being deleted in main; its CustomResourceDefinition is not being deleted in main (gate machine-controller)"},
+		{"the end of a deployment", mc, own + "machinedeployments/machines/dying", "", ""},
+		{"a class's finalizer and its numbers", mc, own + "machineclasses/machines/a", object("MachineClass", `,"finalizers":["x"]`, `,"nodeTemplate":{"capacity":{"cpu":"1"},"region":"r"}`), ""},
+		{
+			"not what a class is", mc, own + "machineclasses/machines/a", object("MachineClass", "", `,"nodeTemplate":{"capacity":{"cpu":"1"},"region":"r"},"secretRef":{"name":"other"}`),
+			"heavens/machine-controller may not change field .secretRef.name (gate machine-controller)",
+		},
+		{"the end of a class", mc, own + "machineclasses/machines/dying", "", ""},
+		{"a node's own condition and capacity", mc, "/registry/minions/w3", node(`{"capacity":{"cpu":"1","seats":"3"},"conditions":[{"type":"Ready","status":"True"},{"type":"Terminating","status":"True"}]}`), ""},
+		{
+			"not that a node is ready", mc, "/registry/minions/w3", node(`{"capacity":{"cpu":"1"},"conditions":[{"type":"Ready","status":"False"}]}`),
+			"heavens/machine-controller may not change field .status.conditions.Ready.status (gate machine-controller)",
+		},
+		{"the end of a node", mc, "/registry/minions/w3", "", ""},
+		{"no new node", mc, "/registry/minions/w4", node(`{}`), "heavens/machine-controller may not create this key: no rule of gate machine-controller is for it"},
+		{"eviction", mc, podKey, podJSON("w1", "operator", "Pending", `,"deletionTimestamp":"2026-01-01T00:00:00Z","deletionGracePeriodSeconds":30`), ""},
+		{"no binding", mc, "/registry/pods/default/unbound", podJSON("w1", "admin", "Pending", ""), "heavens/machine-controller may not change field .spec.nodeName (gate machine-controller)"},
+		{"a finalizer of a secret", mc, secrets + "machines/a", sealed + "b", ""},
+		{"no secret that nobody encrypted", mc, secrets + "machines/a", "b", "heavens/machine-controller may not change its value (gate machine-controller)"},
+		{"the last finalizer of a secret", mc, secrets + "machines/a", "", ""},
+		{"no secret of its own", mc, secrets + "machines/b", sealed + "b", "heavens/machine-controller may not create this key: no rule of gate machine-controller is for it"},
+		{"no secret elsewhere", mc, secrets + "default/a", sealed + "b", "heavens/machine-controller may not change its value (gate machine-controller)"},
+		{"no end of a secret elsewhere", mc, secrets + "default/a", "", toDelete},
+		{"a join token", mc, secrets + "kube-system/bootstrap-token-2", sealed + "b", ""},
+		{"the end of a join token", mc, secrets + "kube-system/bootstrap-token-1", "", ""},
+		{"no join token that nobody encrypted", mc, secrets + "kube-system/bootstrap-token-2", "b", toCreate},
+		{"no end of another secret of kube-system, though its Role would have it", mc, secrets + "kube-system/a", "", toDelete},
+		{"its lease", mc, "/registry/leases/machines/machine-controller-manager", "x", ""},
+	})
+	without := cluster()
+	without[secrets+"kube-system/bootstrap-token-1"] = sealed + "a"
+	judgeIn(t, without, []want{
+		{"without a Role no join token", mc, secrets + "kube-system/bootstrap-token-2", sealed + "b", toCreate},
+		{"without a Role no end of one", mc, secrets + "kube-system/bootstrap-token-1", "", toDelete},
 	})
 }

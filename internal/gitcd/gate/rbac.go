@@ -115,7 +115,8 @@ type granted map[string][]policyRule
 func (r *rbac) grants(people []who, s *Subjects) granted {
 	out := granted{}
 	for key, b := range r.bindings {
-		if !b.named(key, s) && !slices.ContainsFunc(b.subjects, func(x subject) bool { return slices.ContainsFunc(people, x.means) }) {
+		named := func(patterns []string) bool { return bindingNamed(patterns, key) }
+		if named(s.ExceptBindings) || !named(s.Bindings) && !slices.ContainsFunc(b.subjects, func(x subject) bool { return slices.ContainsFunc(people, x.means) }) {
 			continue
 		}
 		out[b.namespace] = append(out[b.namespace], r.roles[b.role]...)
@@ -123,11 +124,10 @@ func (r *rbac) grants(people []who, s *Subjects) granted {
 	return out
 }
 
-// named says whether a binding is one of those that the subjects name.
-func (b binding) named(key string, s *Subjects) bool {
+// bindingNamed says whether patterns name the binding of a key.
+func bindingNamed(patterns []string, key string) bool {
 	name := strings.TrimPrefix(strings.TrimPrefix(key, clusterRoleBindingKeys), roleBindingKeys)
-	fits := func(pattern string) bool { return glob(pattern, name) }
-	return slices.ContainsFunc(s.Bindings, fits) && !slices.ContainsFunc(s.ExceptBindings, fits)
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return glob(pattern, name) })
 }
 
 // may says whether one of the verbs is granted on a resource; sub is a subresource or "".

@@ -64,7 +64,8 @@ type Subjects struct {
 	// Groups that all of the users are in.
 	Groups []string `json:"groups,omitempty"`
 	// Bindings are patterns of ClusterRoleBindings, and of RoleBindings as
-	// <namespace>/<name>: whoever they bind is meant. ExceptBindings are left out.
+	// <namespace>/<name>: whoever they bind is meant. ExceptBindings are left
+	// out, whomever they bind.
 	Bindings       []string `json:"bindings,omitempty"`
 	ExceptBindings []string `json:"exceptBindings,omitempty"`
 	// Pods adds the service accounts of the pods that are bound to the node {name}.

@@ -56,7 +56,7 @@ func (a asked) covers(v *view, p part) bool {
 	case Delete:
 		return a.may(res, "", "delete", "deletecollection") ||
 			res.name == "pods" && a.may(res, "eviction", "create") ||
-			v.Verb() == Delete && readable && v.terminating() && a.may(res, "", writes...) // it took away the last finalizer
+			v.Verb() == Delete && (readable && v.terminating() || v.wasEncrypted()) && a.may(res, "", writes...) // it took away the last finalizer
 	case Update:
 	}
 	if p.field == nil {
