@@ -37,6 +37,7 @@ quickstart-down: build-sandbox  ## Remove all that quickstart made, and nothing 
 e2e: build packages  ## The quick start, asserted (root)
 	@$(GO) test -tags e2e -count 1 -timeout 45m -v ./test/e2e/... ./internal/sandbox/machine/...
 	@$(GO) test -tags e2e -count 1 -timeout 15m -v -run '^TestKubelets$$' ./test/chaos
+	@$(MAKE) --no-print-directory machines
 
 .PHONY: lint
 lint: build-golangci-lint  ## All linters, the import law among them
@@ -61,6 +62,11 @@ conformance:  ## The suites of gitcd's peers, with gitcd in etcd's place (SUITE=
 forge:  ## The ways for heavens to meet, against a real Gitea, built from its module (10 minutes the first time)
 	@hack/build.sh gitcd etcdctl gitea
 	@$(GO) test -tags gitea -count 1 -timeout 10m ./test/topologies
+
+.PHONY: machines
+machines:  ## The gate of machine controllers, with gardener's own programs and a cloud of files (3 minutes)
+	@hack/build.sh gitcd kube-apiserver kube-controller-manager kube-scheduler machine-controller machine-controller-manager
+	@$(GO) test -tags e2e -count 1 -timeout 15m -v -run '^TestMachines$$' ./test/headless
 
 .PHONY: fuzz
 fuzz:  ## Each fuzz target for FUZZTIME (default 30s)

@@ -182,18 +182,23 @@ func (h *heaven) startAPIServer(t *testing.T) {
 // component starts a Kubernetes component beside the heaven.
 func (h *heaven) component(t *testing.T, binary, user string, args ...string) *process {
 	t.Helper()
-	h.c.ca.leaf(t, "user-"+binary, user)
-	pki := h.c.path("pki")
+	k := "--kubeconfig=" + h.kubeconfig(t, binary, user)
+	all := append([]string{k, "--authentication-" + k[2:], "--authorization-" + k[2:], "--leader-elect=false", "--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", testbin.Port(t))}, args...)
+	return h.c.start(t, binary, binary, all...)
+}
+
+// kubeconfig writes one by which a program is a user, and returns its path.
+func (h *heaven) kubeconfig(t *testing.T, program, user string) string {
+	t.Helper()
+	h.c.ca.leaf(t, "user-"+program, user)
 	write(t, h.path("kubeconfig"), fmt.Appendf(nil, `apiVersion: v1
 kind: Config
 clusters: [{name: c, cluster: {server: "https://127.0.0.1:%d", certificate-authority: %s/ca.crt}}]
 users: [{name: u, user: {client-certificate: %[2]s/user-%[3]s.crt, client-key: %[2]s/user-%[3]s.key}}]
 contexts: [{name: x, context: {cluster: c, user: u}}]
 current-context: x
-`, h.port, pki, binary))
-	k := "--kubeconfig=" + h.path("kubeconfig")
-	all := append([]string{k, "--authentication-" + k[2:], "--authorization-" + k[2:], "--leader-elect=false", "--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", testbin.Port(t))}, args...)
-	return h.c.start(t, binary, binary, all...)
+`, h.port, h.c.path("pki"), program))
+	return h.path("kubeconfig")
 }
 
 // start runs a binary until the test ends.
@@ -245,6 +250,12 @@ func (p *process) kill() {
 
 // eventually tries until it works.
 func eventually(t *testing.T, what string, try func(context.Context) error) {
+	t.Helper()
+	within(t, patience, what, try)
+}
+
+// within tries until it works, as long as a program of somebody else's may take.
+func within(t *testing.T, patience time.Duration, what string, try func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -87,11 +87,13 @@ var Targets = []Target{
 // Linter is apart: only `make lint` needs it, and it takes long to build.
 var Linter = Target{Name: "golangci-lint", Module: "build/tools", Package: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint", Pinned: true}
 
-// Peers are what conformance tests and benchmarks run beside gitcd.
+// Peers are what conformance tests, benchmarks and tests with programs of others run beside gitcd.
 var Peers = []Target{
 	{Name: "etcd", Module: "build/etcd", Package: "go.etcd.io/etcd/server/v3", Pinned: true},
 	{Name: "etcdctl", Module: "build/etcd", Package: "go.etcd.io/etcd/etcdctl/v3", Pinned: true},
 	{Name: "etcdutl", Module: "build/etcd", Package: "go.etcd.io/etcd/etcdutl/v3", Pinned: true},
 	{Name: "kine", Module: "build/kine", Package: "github.com/k3s-io/kine", Pinned: true, CGO: true},
+	{Name: "machine-controller-manager", Module: "build/machines", Package: "github.com/gardener/machine-controller-manager/cmd/machine-controller-manager", Pinned: true},
+	{Name: "machine-controller", Module: "build/machines", Package: "."}, // with a driver of ours
 	{Name: "gitea", Module: "build/gitea", Package: "code.gitea.io/gitea", Tags: "sqlite,sqlite_unlock_notify", Pinned: true, CGO: true},
 }
