@@ -175,10 +175,10 @@ func nodes(t *testing.T, front *heaven, list []machine) {
 			return err
 		}
 		pods, err := front.client.CoreV1().Pods("default").List(ctx, metav1.ListOptions{LabelSelector: "app=guest"})
-		if err != nil || len(have.Items) != len(list) || len(pods.Items) > 0 {
-			return fmt.Errorf("%v: %d nodes, not %d, with %d pods", err, len(have.Items), len(list), len(pods.Items))
+		if err == nil && (len(have.Items) != len(list) || len(pods.Items) > 0) {
+			err = fmt.Errorf("%d nodes, not %d, with %d pods", len(have.Items), len(list), len(pods.Items))
 		}
-		return nil
+		return err
 	})
 }
 
@@ -247,16 +247,25 @@ func onlyMachines(t *testing.T, p *pool, m machine) {
 	for _, client := range []*kubernetes.Clientset{front, taken} {
 		eventually(t, "the old values", func(ctx context.Context) error {
 			web, err := client.AppsV1().Deployments("default").Get(ctx, "web", metav1.GetOptions{})
-			if err != nil || *web.Spec.Replicas != 1 {
-				return fmt.Errorf("%v: the Deployment is %+v", err, web)
+			if err == nil && *web.Spec.Replicas != 1 {
+				err = fmt.Errorf("the Deployment is %+v", web)
+			}
+			if err != nil {
+				return err
 			}
 			loose, err := client.CoreV1().Pods("default").Get(ctx, "loose", metav1.GetOptions{})
-			if err != nil || loose.Spec.NodeName != "" {
-				return fmt.Errorf("%v: the pod is %+v", err, loose)
+			if err == nil && loose.Spec.NodeName != "" {
+				err = fmt.Errorf("the pod is %+v", loose)
+			}
+			if err != nil {
+				return err
 			}
 			data, err := client.RESTClient().Get().AbsPath(class).Do(ctx).Raw()
-			if err != nil || strings.Contains(string(data), "/elsewhere") {
-				return fmt.Errorf("%v: the class is %s", err, data)
+			if err == nil && strings.Contains(string(data), "/elsewhere") {
+				err = fmt.Errorf("the class is %s", data)
+			}
+			if err != nil {
+				return err
 			}
 			_, err = client.CoreV1().Secrets(metav1.NamespaceSystem).Get(ctx, "vault", metav1.GetOptions{})
 			return err

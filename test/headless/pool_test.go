@@ -85,7 +85,7 @@ func roles(t *testing.T, front, elsewhere *heaven, namespace string, nodes bool)
 	paths := map[string]string{"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Role": "roles", "RoleBinding": "rolebindings"}
 	for _, block := range blocks {
 		block, _, _ = strings.Cut(block, "```")
-		for _, doc := range strings.Split(strings.ReplaceAll(block, "namespace: machines}", "namespace: "+namespace+"}"), "---\n") {
+		for doc := range strings.SplitSeq(strings.ReplaceAll(block, "namespace: machines}", "namespace: "+namespace+"}"), "---\n") {
 			kind := strings.Fields(doc)[1]
 			_, in, found := strings.Cut(strings.SplitN(doc, "rules:", 2)[0], "namespace: ")
 			path := group + paths[kind]
@@ -197,10 +197,11 @@ func (p *pool) has(t *testing.T, n int, phase, class string) []machine {
 			fit = fit && m.Status.CurrentStatus.Phase == phase && m.Spec.Class.Name == class && m.Metadata.DeletionTimestamp == nil
 			state = append(state, m.Metadata.Name+" "+m.Spec.Class.Name+" "+m.Status.CurrentStatus.Phase)
 		}
-		if files, err := filepath.Glob(p.dir + "/*.json"); !fit || len(files) != n {
-			return fmt.Errorf("%v, files %v, %v; quarantine: %+v", state, files, err, p.c.quarantined(t))
+		files, err := filepath.Glob(p.dir + "/*.json")
+		if err == nil && (!fit || len(files) != n) {
+			err = fmt.Errorf("%v, files %v; quarantine: %+v", state, files, p.c.quarantined(t))
 		}
-		return nil
+		return err
 	})
 	t.Logf("%d machines of %s, %s, seen at the front door after %s", n, class, phase, time.Since(start).Round(100*time.Millisecond))
 	return list.Items
