@@ -150,6 +150,7 @@ func (f *forge) spec() string {
 
 // mirrored gives a running cluster a forge: it gets everything, is waited for while it is down, and is heard at once.
 func (b *bed) mirrored(t *testing.T) {
+	t.Helper()
 	f := newForge(t)
 	ca := filepath.Join(t.TempDir(), "ca.crt")
 	if err := os.WriteFile(ca, f.ca, 0o600); err != nil {

@@ -60,7 +60,7 @@ func (b *bed) forward(t *testing.T, to, port string) string {
 // metrics are what the hub's gitcd shows in its pod.
 func (b *bed) metrics(t *testing.T) string {
 	t.Helper()
-	resp, err := http.Get("http://" + b.forward(t, "deployment/blue-hub", "2381") + "/metrics") //nolint:noctx // it ends with the test
+	resp, err := http.Get("http://" + b.forward(t, "deployment/blue-hub", "2381") + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +128,7 @@ func (b *bed) setRules(t *testing.T, patch string, have func(config string) bool
 
 // userRules has a user's gate and policy decide, and a person decide on what they leave open.
 func (b *bed) userRules(t *testing.T) {
+	t.Helper()
 	b.setRules(t, rules, func(config string) bool { return strings.Contains(config, "name: e2e") })
 	at := "https://" + b.forward(t, "deployment/blue-kube-scheduler", "6443")
 	scheduler := func(args ...string) string {

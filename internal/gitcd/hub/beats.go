@@ -99,7 +99,9 @@ func (h *Hub) serveBeats(w http.ResponseWriter, r *http.Request) {
 	select {
 	case refused := <-k.done:
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(Refused{refused}) // who has left asks again
+		if err := json.NewEncoder(w).Encode(Refused{refused}); err != nil {
+			h.o.Log.Debug("who asked has left; it asks again", "peer", from, "err", err)
+		}
 	case <-r.Context().Done():
 	case <-h.stopping:
 		http.Error(w, "the hub stops", http.StatusServiceUnavailable)

@@ -65,9 +65,9 @@ func (r *rig) hears(as string) <-chan beat.Beat {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.t.Cleanup(func() { _ = resp.Body.Close() })
 	out := make(chan beat.Beat, 100)
 	go func() {
-		defer resp.Body.Close()
 		lines := bufio.NewScanner(resp.Body)
 		for lines.Scan() {
 			var line hub.Beats
