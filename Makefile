@@ -53,6 +53,12 @@ bench: build-peers  ## gitcd beside etcd and kine, one table, about 25 minutes (
 bench-go:  ## Go benchmarks of the hot paths
 	@$(GO) test -run '^$$' -bench . -benchmem ./internal/gitcd/...
 
+.PHONY: profile
+profile: build-peers  ## The CPU profile that the compiler follows for gitcd, made anew: once its hot paths have changed
+	@$(GO) build -o $(BIN)/bench ./test/bench
+	@$(BIN)/bench --servers gitcd --only write,read,watch --rounds 1 --profile --out $(OUT)/profile
+	@$(GO) tool pprof -proto $$(find $(OUT)/profile -name '*.pprof' -newer $(BIN)/bench) >cmd/gitcd/cpu.pgo
+
 .PHONY: conformance
 conformance:  ## The suites of gitcd's peers, with gitcd in etcd's place (SUITE=apiserver picks one; PEER=1 runs etcd beside it)
 	@hack/build.sh gitcd etcdctl etcdutl $(if $(PEER),etcd)

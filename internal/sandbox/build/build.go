@@ -114,8 +114,11 @@ func compile(ctx context.Context, o Options, t Target, out string) error {
 	if t.CGO {
 		env = append(env, "CGO_ENABLED=1")
 	}
-	_, err := command.RunWith(ctx, command.Options{Dir: filepath.Join(o.Root, t.Module), Env: env},
-		"nice", "-n", "5", "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", t.ldflags(), "-tags", t.Tags, "-o", out, t.Package)
+	args := []string{"nice", "-n", "5", "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", t.ldflags(), "-tags", t.Tags, "-o", out}
+	if t.Profile != "" {
+		args = append(args, "-pgo", t.Profile)
+	}
+	_, err := command.RunWith(ctx, command.Options{Dir: filepath.Join(o.Root, t.Module), Env: env}, append(args, t.Package)...)
 	if err != nil {
 		return narrate.Mend(fmt.Errorf("build %s: %w", t.Name, err), "see the compiler's words above; a download that failed can be repeated")
 	}

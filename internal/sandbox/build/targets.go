@@ -21,6 +21,8 @@ type Target struct {
 	Variables []string
 	// Tags are those of the build, separated by commas.
 	Tags string
+	// Profile is a CPU profile that the compiler follows, from the module's directory.
+	Profile string
 	// CGO says that it needs a C compiler.
 	CGO bool
 	// Pinned says that go.mod, go.sum and this target say all: nothing else needs to be looked at.
@@ -63,11 +65,16 @@ func own(name, pkg string) Target {
 	return Target{Name: name, Module: ".", Package: "./" + pkg, Variables: []string{"main.version=" + sandbox.Version}}
 }
 
+func profiled(t Target, profile string) Target {
+	t.Profile = profile
+	return t
+}
+
 // Targets are all binaries, in the order of building: what fails soonest first.
 var Targets = []Target{
 	{Name: "sandbox", Module: ".", Package: "./cmd/sandbox"}, // as hack/build.sh makes it, else it were linked twice
 	own("pause", "internal/sandbox/pause"),
-	own("gitcd", "cmd/gitcd"),
+	profiled(own("gitcd", "cmd/gitcd"), "cmd/gitcd/cpu.pgo"),
 	own("manager", "cmd/manager"),
 	kubernetes("kube-apiserver", "cmd/kube-apiserver"),
 	kubernetes("kube-controller-manager", "cmd/kube-controller-manager"),
