@@ -95,7 +95,7 @@ func serveHub(ctx context.Context, c *gitcdv1.Config) (err error) {
 		if err != nil {
 			return errors.Join(err, l.Close())
 		}
-		more := []prometheus.Collector{quarantineMetrics{h}, conflictMetrics{h}}
+		more := []prometheus.Collector{quarantineMetrics{h}, conflictMetrics{h}, trafficMetrics{h}}
 		if m != nil {
 			more = append(more, mirrorCollectors(m)...)
 		}

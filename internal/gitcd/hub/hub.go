@@ -93,6 +93,7 @@ type Hub struct {
 	board   *board
 	lineage *lineage
 	pulses  *pulses
+	traffic traffic
 	wake    chan struct{} // holds one token when branches are waiting for a pass
 
 	failed   chan error    // holds why the repository takes nothing any more, once a push has found out
@@ -194,7 +195,7 @@ func (h *Hub) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/conflicts", h.listConflicts)
 	mux.HandleFunc("GET /v1/conflicts/{id}", h.showConflict)
 	mux.HandleFunc("POST /v1/conflicts/{id}/resolve", h.resolveConflict)
-	return h.authenticated(mux)
+	return h.traffic.counted(h.authenticated(mux))
 }
 
 // authenticated lets in who has a name.

@@ -31,6 +31,8 @@ type Status struct {
 	Passes int64 `json:"passes"`
 	// Quarantine is what gates keep out of main.
 	Quarantine QuarantineStatus `json:"quarantine"`
+	// Traffic is what went over the wire.
+	Traffic Traffic `json:"traffic"`
 	// Forge is how far the forge is; absent if there is none.
 	Forge any `json:"forge,omitempty"`
 	// LastError is why the last pass came to nothing, if it did.
@@ -67,6 +69,7 @@ func (h *Hub) Status() Status {
 		Passes:    h.merged.passes,
 		LastError: h.merged.lastErr,
 		Records:   h.tally.status(),
+		Traffic:   h.traffic.status(),
 	}
 	for ref, id := range refs {
 		if !mergeable(ref) {
