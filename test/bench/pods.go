@@ -79,7 +79,7 @@ func (b *bench) pods(ctx context.Context, round int) (err error) {
 				return err
 			}
 		}
-		running, gone, err := c.deploy(ctx, deployed)
+		running, gone, err := b.onTheWire(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -88,6 +88,36 @@ func (b *bench) pods(ctx context.Context, round int) (err error) {
 		b.say("pods         %-8s %d pods Running after %.2f s, gone after %.2f s", c.what, deployed, running.Seconds(), gone.Seconds())
 	}
 	return nil
+}
+
+// onTheWire deploys, and for a headless cluster says how many bytes its hub received and sent for each pod, until all is quiet.
+func (b *bench) onTheWire(ctx context.Context, c *control) (running, gone time.Duration, err error) {
+	if c.peer != gitcd {
+		return c.deploy(ctx, deployed)
+	}
+	w, err := b.tap(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	receivedBefore, sentBefore, err := w.bytes(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	if running, gone, err = c.deploy(ctx, deployed); err != nil {
+		return 0, 0, err
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(repose): // what is handed in last
+	}
+	received, sent, err := w.bytes(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	b.table.add("pods.received", c.peer, (received-receivedBefore)/deployed)
+	b.table.add("pods.sent", c.peer, (sent-sentBefore)/deployed)
+	return running, gone, nil
 }
 
 // sandbox runs a command of the sandbox, and shows what it says.

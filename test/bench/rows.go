@@ -143,6 +143,8 @@ func specs() []spec {
 	row("kubernetes.json.wall", "through kube-apiserver, all steps, etcd with JSON too", "s", bar{})
 	row("pods.running", "a Deployment of 50 pods to all Running: a headless cluster beside one kube-apiserver on etcd", "s", bar{atMost, 1.5})
 	row("pods.gone", "the same, deleted, to all gone", "s", bar{})
+	row("pods.received", "the same, from creation to all gone: bytes that the hub receives for each pod", "B", bar{below, 2048})
+	row("pods.sent", "the same, bytes that it sends to all heavens for each pod", "B", bar{})
 	return out
 }
 
