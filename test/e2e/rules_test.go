@@ -22,11 +22,13 @@ import (
 )
 
 // rules of a user's: the scheduler may change ConfigMaps in namespace default, where its word stands for one of them,
-// and no others.
+// and no others. Both branches are named: whichever comes second meets the other one's word in main.
 const rules = `{"spec":{"merge":{
  "gates":[{"name":"e2e","branches":["heavens/kube-scheduler"],"rules":[
   {"name":"own","keys":["/registry/pods/**","/registry/events/**","/registry/leases/**","/registry/configmaps/default/**"]}]}],
- "policy":{"branches":[{"branch":"heavens/kube-scheduler","prefer":[{"key":"/registry/configmaps/default/contested","take":"Ours"}]}]}}}}`
+ "policy":{"branches":[
+  {"branch":"heavens/kube-scheduler","prefer":[{"key":"/registry/configmaps/default/contested","take":"Ours"}]},
+  {"branch":"heavens/apiserver","prefer":[{"key":"/registry/configmaps/default/contested","take":"Theirs"}]}]}}}}`
 
 const noRules = `{"spec":{"merge":{"gates":null,"policy":null}}}`
 
