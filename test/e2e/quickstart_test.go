@@ -146,9 +146,9 @@ func TestQuickstart(t *testing.T) {
 	t.Run("the cluster is whole", func(t *testing.T) { b.wholeCluster(t) })
 	t.Run("a secret stays out of Git", func(t *testing.T) { b.secret(t) })
 	t.Run("no gate refuses anything", func(t *testing.T) { b.nothingRefused(t) })
+	t.Run("it is safe to run again", func(t *testing.T) { b.again(t) })
 	t.Run("a gate and a policy of the user decide", func(t *testing.T) { b.userRules(t) })
 	t.Run("a forge has it all and is heard", func(t *testing.T) { b.mirrored(t) })
-	t.Run("it is safe to run again", func(t *testing.T) { b.again(t) })
 	t.Run("a deleted cluster leaves nothing", func(t *testing.T) { b.deleteCluster(t) })
 	t.Run("down removes everything", func(t *testing.T) { b.nothingLeft(t) })
 }

@@ -47,7 +47,9 @@ func (s *Story) poll(ctx context.Context, limit time.Duration, condition func(co
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, look, limit, true, func(ctx context.Context) (bool, error) {
 		done, err := condition(ctx)
-		last = err
+		if ctx.Err() == nil || last == nil { // a look that the deadline cut short says less than the one before
+			last = err
+		}
 		return done && err == nil, nil
 	})
 	if err != nil {
