@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestExceptionsAreDocumented is law C2: docs/divergence.md has a row for each exception, with its reason, and no other.
@@ -168,31 +167,5 @@ func TestRead(t *testing.T) {
 	}
 	if s.passed != 1 || s.skipped != 1 || !slices.Equal(s.failed, []string{"TestB"}) {
 		t.Fatalf("got %+v", s)
-	}
-}
-
-// TestRepeat has a test that fails by itself repeated, and no other.
-func TestRepeat(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "suite.test")
-	// The first run fails; what is repeated passes from the second time on.
-	script := `#!/bin/sh
-echo run >>"` + dir + `/runs"
-case "$*" in
-*-test.run=^TestAgain$*) [ "$(wc -l <"` + dir + `/runs")" -ge 3 ] && { echo "--- PASS: TestAgain (0.0s)"; exit 0; }; echo "--- FAIL: TestAgain (0.0s)"; exit 1;;
-esac
-printf -- "--- FAIL: TestAgain (0.0s)\n--- FAIL: TestOther (0.0s)\n--- PASS: TestGood (0.0s)\n"
-exit 1
-`
-	if err := os.WriteFile(file, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	b := binary{part: "suite", file: file, dir: dir, timeout: time.Minute, again: "TestAgain"}
-	sc, err := b.settled(t.Context(), house{}, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sc.passed != 2 || !slices.Equal(sc.failed, []string{"TestOther"}) || !strings.Contains(sc.note, "TestAgain") {
-		t.Errorf("score: %+v", sc)
 	}
 }

@@ -26,10 +26,6 @@ var etcdTests = []struct{ pkg, run string }{
 	}, "|") + ")"},
 }
 
-// unwaited is a test that tells the server to stop and then removes its directory, without waiting for its end: it fails
-// if the server, etcd or gitcd, makes a file in that moment.
-const unwaited = "TestEtcdUnixPeers"
-
 // etcdSuite runs etcd's tests/common and the part of tests/e2e that drives etcdctl
 // and curl. They start the etcd of a directory, by its command line, on fixed
 // ports: one after the other.
@@ -64,9 +60,8 @@ func etcdSuite(ctx context.Context, h house, s server) ([]score, error) {
 			args:    []string{"-bin-dir=" + s.bin, "-test.run=" + t.run, "-test.skip=" + h.known.skipped("etcd/"+t.pkg)},
 			env:     []string{"E2E_TEST_MINIMAL=true"},
 			timeout: 10 * time.Minute,
-			again:   unwaited,
 		}
-		sc, err := b.settled(ctx, h, s.out)
+		sc, err := b.run(ctx, h, s.out)
 		if err != nil {
 			return nil, err
 		}

@@ -33,8 +33,6 @@ type binary struct {
 	dir        string // where it runs
 	args, env  []string
 	timeout    time.Duration
-	// again is a test that fails now and then for what it does itself: it is repeated, at most twice.
-	again string
 }
 
 // verdictLine is what a test says at its end: at the begin of a line, or behind the mark of -test.v=test2json.
@@ -69,25 +67,6 @@ func (b binary) run(ctx context.Context, h house, out string) (sc score, reterr 
 		return sc, err
 	}
 	return sc, b.verdict(&sc, ended, logFile)
-}
-
-// settled runs the binary, and once more, at most twice, the test that may fail by itself.
-func (b binary) settled(ctx context.Context, h house, out string) (score, error) {
-	sc, err := b.run(ctx, h, out)
-	for n := 0; err == nil && n < 2 && slices.Contains(sc.failed, b.again); n++ {
-		alone, dir := h, filepath.Join(out, "again")
-		alone.match = "^" + b.again + "$"
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return sc, err
-		}
-		var more score
-		if more, err = b.run(ctx, alone, dir); err == nil && more.passed == 1 {
-			sc.passed++
-			sc.failed = slices.DeleteFunc(sc.failed, func(name string) bool { return name == b.again })
-			sc.note = b.again + " was repeated: it does not wait for the server's end"
-		}
-	}
-	return sc, err
 }
 
 // verdict tells a failed test, which counts, from a binary that did not come to its end, which does not.
